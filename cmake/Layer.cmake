@@ -1,0 +1,60 @@
+# timetrial_add_layer(NAME DEPENDS lower... LIBRARIES external...): one static library from src/NAME/, its CPU sources and,
+# when CUDA is on, its .cu sources. timetrial_embed turns a data file into a string the program carries with it.
+add_library(timetrial_flags INTERFACE)
+target_compile_options(timetrial_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror -fno-math-errno -fno-trapping-math>
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Werror -Werror=all-warnings --expt-relaxed-constexpr -lineinfo>)
+target_compile_definitions(timetrial_flags INTERFACE TIMETRIAL_HAS_CUDA=$<BOOL:${TIMETRIAL_CUDA}>)
+if(TIMETRIAL_SANITIZE)
+  target_compile_options(timetrial_flags INTERFACE -fsanitize=${TIMETRIAL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(timetrial_flags INTERFACE -fsanitize=${TIMETRIAL_SANITIZE})
+  target_compile_definitions(timetrial_flags INTERFACE TIMETRIAL_SANITIZED=1)
+endif()
+
+function(timetrial_add_layer name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;LIBRARIES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp ${CMAKE_SOURCE_DIR}/src/${name}/cpu/*.cpp)
+  if(TIMETRIAL_CUDA)
+    file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/cuda/*.cu ${CMAKE_SOURCE_DIR}/src/${name}/cuda/*.cpp)
+    list(APPEND sources ${cuda_sources})
+  endif()
+  if(NOT sources)
+    add_library(timetrial_${name} INTERFACE)
+    return()
+  endif()
+  add_library(timetrial_${name} STATIC ${sources})
+  target_include_directories(timetrial_${name} PUBLIC ${CMAKE_SOURCE_DIR}/include PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  list(TRANSFORM ARG_DEPENDS PREPEND timetrial_)
+  target_link_libraries(timetrial_${name} PUBLIC ${ARG_DEPENDS} ${ARG_LIBRARIES} PRIVATE timetrial_flags)
+  if(TIMETRIAL_CUDA AND cuda_sources)
+    target_link_libraries(timetrial_${name} PUBLIC CUDA::cudart CUDA::cublasLt)
+  endif()
+endfunction()
+
+# timetrial_embed(TARGET FILE SYMBOL): SYMBOL is a `const std::string_view` in namespace timetrial::embedded.
+function(timetrial_embed target file symbol)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+  file(READ ${file} content)
+  set(output ${CMAKE_BINARY_DIR}/embedded/${symbol}.cpp)
+  file(CONFIGURE OUTPUT ${output} @ONLY CONTENT
+"// Made by CMake from @file@.
+#include <string_view>
+namespace timetrial::embedded {
+extern const std::string_view @symbol@;
+const std::string_view @symbol@ = R\"embedded(@content@)embedded\";
+}  // namespace timetrial::embedded
+")
+  target_sources(${target} PRIVATE ${output})
+endfunction()
+
+# timetrial_add_workload(NAME): library from workloads/NAME/, which carries its benchmark.json.
+function(timetrial_add_workload name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/workloads/${name}/*.cpp)
+  if(NOT sources)
+    add_library(timetrial_${name} INTERFACE)
+    return()
+  endif()
+  add_library(timetrial_${name} STATIC ${sources})
+  target_include_directories(timetrial_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_link_libraries(timetrial_${name} PUBLIC timetrial_train PRIVATE timetrial_flags)
+endfunction()

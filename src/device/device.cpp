@@ -1,0 +1,123 @@
+// The CPU side of devices, and the fork to CUDA.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/device/device.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "device/cuda/runtime.h"
+#include "timetrial/base/build.h"
+#include "timetrial/base/error.h"
+
+namespace timetrial {
+
+namespace {
+
+constexpr size_t kAlignment = 256;
+
+[[noreturn]] void no_cuda() { throw UserError("this program was built without CUDA: configure with --preset cuda"); }
+
+}  // namespace
+
+std::string Device::text() const {
+  switch (kind) {
+    case DeviceKind::cpu: return "cpu";
+    case DeviceKind::cuda: return fmt::format("cuda:{}", index);
+  }
+  throw Error("unknown device kind");
+}
+
+int device_count(DeviceKind kind) {
+  if (kind == DeviceKind::cpu) return 1;
+  if constexpr (build::has_cuda) return cuda::device_count();
+  return 0;
+}
+
+Stream::Stream(Device device) : device_(device) {
+  if (device.kind == DeviceKind::cpu) return;
+  if constexpr (build::has_cuda) {
+    handle_ = cuda::create_stream(device.index);
+  } else {
+    no_cuda();
+  }
+}
+
+Stream::~Stream() {
+  if constexpr (build::has_cuda) {
+    if (handle_) cuda::destroy_stream(handle_);
+  }
+}
+
+Stream::Stream(Stream&& other) noexcept : device_(other.device_), handle_(std::exchange(other.handle_, nullptr)) {}
+
+Stream& Stream::operator=(Stream&& other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(handle_, other.handle_);
+  return *this;
+}
+
+void Stream::synchronize() const {
+  if constexpr (build::has_cuda) {
+    if (handle_) cuda::synchronize(handle_);
+  }
+}
+
+Buffer::Buffer(Device device, size_t bytes) : device_(device), bytes_(bytes) {
+  if (bytes == 0) return;
+  if (device.kind == DeviceKind::cuda) {
+    if constexpr (build::has_cuda) {
+      data_ = static_cast<std::byte*>(cuda::allocate(device.index, bytes));
+    } else {
+      no_cuda();
+    }
+    return;
+  }
+  const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  data_ = static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded));
+  if (!data_) throw Error(fmt::format("no memory for {} bytes on the host", bytes));
+  std::memset(data_, 0, rounded);
+}
+
+Buffer::~Buffer() {
+  if (!data_) return;
+  if (device_.kind == DeviceKind::cpu) {
+    std::free(data_);
+  } else if constexpr (build::has_cuda) {
+    cuda::release(data_);
+  }
+}
+
+Buffer::Buffer(Buffer&& other) noexcept
+    : device_(other.device_), data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+void copy_bytes(void* destination, Device to, const void* source, Device from, size_t bytes, StreamRef stream) {
+  if (bytes == 0) return;
+  if (to.kind == DeviceKind::cpu && from.kind == DeviceKind::cpu) {
+    std::memcpy(destination, source, bytes);
+  } else if constexpr (build::has_cuda) {
+    cuda::copy(destination, source, bytes, stream.handle, to.kind == DeviceKind::cpu || from.kind == DeviceKind::cpu);
+  } else {
+    no_cuda();
+  }
+}
+
+void fill_zero(void* data, size_t bytes, StreamRef stream) {
+  if (bytes == 0) return;
+  if (stream.device.kind == DeviceKind::cpu) {
+    std::memset(data, 0, bytes);
+  } else if constexpr (build::has_cuda) {
+    cuda::fill_zero(data, bytes, stream.handle);
+  } else {
+    no_cuda();
+  }
+}
+
+}  // namespace timetrial
