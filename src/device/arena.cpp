@@ -10,7 +10,8 @@
 
 namespace timetrial {
 
-Arena::Arena(std::string name, Device device, size_t bytes) : name_(std::move(name)), buffer_(device, arena_bytes(bytes)) {}
+Arena::Arena(std::string name, Device device, size_t bytes)
+    : name_(std::move(name)), buffer_(device, arena_bytes(bytes)) {}
 
 std::byte* Arena::allocate(size_t bytes) {
   const size_t rounded = arena_bytes(bytes);

@@ -22,8 +22,10 @@ constexpr size_t kAlignment = 256;
 
 std::string Device::text() const {
   switch (kind) {
-    case DeviceKind::cpu: return "cpu";
-    case DeviceKind::cuda: return fmt::format("cuda:{}", index);
+    case DeviceKind::cpu:
+      return "cpu";
+    case DeviceKind::cuda:
+      return fmt::format("cuda:{}", index);
   }
   throw Error("unknown device kind");
 }

@@ -14,15 +14,23 @@ Tensor Tensor::reshape(Shape shape) const {
 }
 
 Tensor Tensor::rows(int64_t begin, int64_t end) const {
-  TIMETRIAL_CHECK(shape_.rank() >= 1 && 0 <= begin && begin <= end && end <= shape_[0], "rows [{}, {}) of {}", begin, end,
-                  shape_);
+  TIMETRIAL_CHECK(shape_.rank() >= 1 && 0 <= begin && begin <= end && end <= shape_[0], "rows [{}, {}) of {}", begin,
+                  end, shape_);
   const int64_t row = shape_[0] == 0 ? 0 : elements() / shape_[0];
   Shape shape;
   switch (shape_.rank()) {
-    case 1: shape = {end - begin}; break;
-    case 2: shape = {end - begin, shape_[1]}; break;
-    case 3: shape = {end - begin, shape_[1], shape_[2]}; break;
-    default: shape = {end - begin, shape_[1], shape_[2], shape_[3]}; break;
+    case 1:
+      shape = {end - begin};
+      break;
+    case 2:
+      shape = {end - begin, shape_[1]};
+      break;
+    case 3:
+      shape = {end - begin, shape_[1], shape_[2]};
+      break;
+    default:
+      shape = {end - begin, shape_[1], shape_[2], shape_[3]};
+      break;
   }
   return {data_ + static_cast<size_t>(begin * row) * size_of(dtype_), dtype_, shape, device_};
 }
@@ -64,7 +72,8 @@ void raw_from_host(const Tensor& tensor, const std::vector<T>& values, StreamRef
 
 std::vector<double> to_host(const Tensor& tensor, StreamRef stream) {
   switch (tensor.dtype()) {
-    case DType::f64: return raw_to_host<double>(tensor, stream);
+    case DType::f64:
+      return raw_to_host<double>(tensor, stream);
     case DType::f32: {
       const auto raw = raw_to_host<float>(tensor, stream);
       return {raw.begin(), raw.end()};
@@ -76,27 +85,33 @@ std::vector<double> to_host(const Tensor& tensor, StreamRef stream) {
       return values;
     }
     case DType::i32:
-    case DType::i64: break;
+    case DType::i64:
+      break;
   }
   throw Error("to_host: not a floating tensor");
 }
 
 void from_host(const Tensor& tensor, const std::vector<double>& values, StreamRef stream) {
   switch (tensor.dtype()) {
-    case DType::f64: return raw_from_host<double>(tensor, values, stream);
-    case DType::f32: return raw_from_host<float>(tensor, {values.begin(), values.end()}, stream);
+    case DType::f64:
+      return raw_from_host<double>(tensor, values, stream);
+    case DType::f32:
+      return raw_from_host<float>(tensor, {values.begin(), values.end()}, stream);
     case DType::bf16: {
       std::vector<bfloat16> raw(values.size());
       for (size_t i = 0; i < raw.size(); ++i) raw[i] = to_bfloat16(static_cast<float>(values[i]));
       return raw_from_host<bfloat16>(tensor, raw, stream);
     }
     case DType::i32:
-    case DType::i64: break;
+    case DType::i64:
+      break;
   }
   throw Error("from_host: not a floating tensor");
 }
 
-std::vector<int32_t> to_host_i32(const Tensor& tensor, StreamRef stream) { return raw_to_host<int32_t>(tensor, stream); }
+std::vector<int32_t> to_host_i32(const Tensor& tensor, StreamRef stream) {
+  return raw_to_host<int32_t>(tensor, stream);
+}
 
 void from_host_i32(const Tensor& tensor, const std::vector<int32_t>& values, StreamRef stream) {
   raw_from_host<int32_t>(tensor, values, stream);

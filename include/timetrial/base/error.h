@@ -1,5 +1,5 @@
-// Errors: one base type that knows where it was raised, and user errors that end a program with one line and exit code 2.
-// SPDX-License-Identifier: Apache-2.0
+// Errors: one base type that knows where it was raised, and user errors that end a program with one line and exit
+// code 2. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <fmt/core.h>
@@ -48,8 +48,8 @@ class DataError : public UserError {
 }  // namespace timetrial
 
 // A condition that only a bug in this program can break. The message is a fmt format string with its arguments.
-#define TIMETRIAL_CHECK(condition, ...)                                                                       \
-  do {                                                                                                        \
-    if (!(condition)) [[unlikely]]                                                                            \
+#define TIMETRIAL_CHECK(condition, ...)                                                                        \
+  do {                                                                                                         \
+    if (!(condition)) [[unlikely]]                                                                             \
       throw ::timetrial::Error(::fmt::format("check failed: {}: {}", #condition, ::fmt::format(__VA_ARGS__))); \
   } while (false)

@@ -9,7 +9,8 @@ namespace timetrial {
 // Name of this machine as the operating system gives it; "unknown" when it gives none.
 std::string host_name();
 
-// Rank that the calling thread works for; 0 until set. Per thread, because tests run many ranks as threads of one process.
+// Rank that the calling thread works for; 0 until set. Per thread, because tests run many ranks as threads of one
+// process.
 int thread_rank();
 void set_thread_rank(int rank);
 

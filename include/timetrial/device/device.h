@@ -3,12 +3,11 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <string>
 
-namespace timetrial {
+#include "timetrial/base/device_kind.h"
 
-enum class DeviceKind { cpu, cuda };
+namespace timetrial {
 
 struct Device {
   DeviceKind kind = DeviceKind::cpu;
@@ -17,8 +16,8 @@ struct Device {
   std::string text() const;  // "cpu", "cuda:0"
 };
 
-// A queue of work that someone else owns. On the CPU work is done when the call returns. Calls on one stream come from one
-// thread at a time.
+// A queue of work that someone else owns. On the CPU work is done when the call returns. Calls on one stream come from
+// one thread at a time.
 struct StreamRef {
   Device device;
   void* handle = nullptr;  // cudaStream_t on CUDA, null on the CPU
