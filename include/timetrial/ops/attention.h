@@ -1,0 +1,38 @@
+// Causal grouped-query attention with an optional window and optional sinks (spec 2, 2.3, 2.4).
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "timetrial/tensor/tensor.h"
+
+namespace timetrial::ops {
+
+struct AttentionShape {
+  int64_t batch, length;              // B sequences of T tokens, rows b*T + t
+  int64_t heads, kv_heads, head_dim;  // query head h reads kv head h / (heads / kv_heads)
+  int64_t window_keys;                // keys a query sees, itself among them; 0: all earlier ones
+  double scale;                       // on q.k; sinks are not scaled
+  int64_t qkv_width() const { return (heads + 2 * kv_heads) * head_dim; }
+};
+
+// Scratch that forward and backward need, bytes. On the CPU it grows with the thread count, never with T * T.
+size_t attention_workspace_bytes(const AttentionShape& shape, DType dtype, Device device);
+
+// A sink is one more logit per head with no value: P_ij = e^S_ij / (sum_j e^S_ij + e^sink_h).
+struct AttentionForward {
+  Tensor out, lse;    // (B*T, H*d), (B, H, T) fp32 (f64 when qkv is), log-sum-exp with the sink
+  Tensor qkv, sinks;  // (B*T, (H + 2 KV) d) as [q | k | v], (H) optional
+  Tensor workspace;   // at least attention_workspace_bytes, any type
+  AttentionShape shape;
+};
+void attention_forward(const AttentionForward& a, StreamRef stream);
+
+// Recomputes P from lse. d_qkv and d_sinks are overwritten.
+struct AttentionBackward {
+  Tensor d_qkv, d_sinks;  // as qkv, (H) optional
+  Tensor d_out, out, lse, qkv, sinks;
+  Tensor workspace;
+  AttentionShape shape;
+};
+void attention_backward(const AttentionBackward& a, StreamRef stream);
+
+}  // namespace timetrial::ops
