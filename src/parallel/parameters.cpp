@@ -1,0 +1,195 @@
+// Layout of the flat parameter buffers, shards, starting values.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/parallel/parameters.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "timetrial/base/json.h"
+
+namespace timetrial {
+
+namespace {
+
+// Shards start at multiples of this many elements, so that every shard is aligned for any element type.
+constexpr int64_t kShardAlignment = 128;
+
+DType gradient_type(DType weights) { return weights == DType::f64 ? DType::f64 : DType::f32; }
+
+int64_t padded(int64_t elements, int shards) {
+  const int64_t unit = kShardAlignment * shards;
+  return (elements + unit - 1) / unit * unit;
+}
+
+struct GroupLayout {
+  ReduceGroup reduce;
+  std::vector<int> members;  // parameter indices in storage order
+  int64_t elements = 0;      // padded
+};
+
+std::vector<GroupLayout> lay_out(const ParameterList& list, OptimizerShard shard) {
+  std::vector<GroupLayout> layouts;
+  for (ReduceGroup reduce : {ReduceGroup::dense, ReduceGroup::expert}) {
+    GroupLayout layout{reduce, {}, 0};
+    for (int i = list.size() - 1; i >= 0; --i) {
+      if (list.specs()[i].reduce != reduce) continue;
+      layout.members.push_back(i);
+      layout.elements += list.specs()[i].shape.elements();
+    }
+    layout.elements = padded(layout.elements, shard.count);
+    if (!layout.members.empty()) layouts.push_back(std::move(layout));
+  }
+  return layouts;
+}
+
+// A small counter-based generator: value i of a stream depends on the key and i alone (the SplitMix64 finaliser).
+uint64_t mix(uint64_t x) {
+  x += 0x9E3779B97F4A7C15ULL;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
+  return x ^ (x >> 31);
+}
+
+double uniform(uint64_t key, uint64_t counter) {  // in (0, 1)
+  return (static_cast<double>(mix(key ^ mix(counter)) >> 11) + 0.5) * 0x1.0p-53;
+}
+
+std::vector<double> draw(const ParameterSpec& spec, uint64_t seed) {
+  std::vector<double> values(static_cast<size_t>(spec.shape.elements()), spec.init.constant);
+  if (spec.init.standard_deviation == 0) return values;
+  const uint64_t key = mix(seed ^ std::stoull(hash_text(spec.name).substr(0, 16), nullptr, 16));
+  for (size_t i = 0; i < values.size(); ++i) {  // Box-Muller, one value per pair of uniforms
+    const double radius = std::sqrt(-2 * std::log(uniform(key, 2 * i)));
+    values[i] += spec.init.standard_deviation * radius * std::cos(2 * std::numbers::pi * uniform(key, 2 * i + 1));
+  }
+  return values;
+}
+
+}  // namespace
+
+ParamId ParameterList::add(ParameterSpec spec) {
+  for (const ParameterSpec& other : specs_) TIMETRIAL_CHECK(other.name != spec.name, "{} is declared twice", spec.name);
+  specs_.push_back(std::move(spec));
+  return {size() - 1};
+}
+
+const ParameterSpec& ParameterList::operator[](ParamId id) const {
+  TIMETRIAL_CHECK(id.index >= 0 && id.index < size(), "parameter {} of {}", id.index, size());
+  return specs_[id.index];
+}
+
+int64_t ParameterList::elements() const {
+  int64_t sum = 0;
+  for (const ParameterSpec& spec : specs_) sum += spec.shape.elements();
+  return sum;
+}
+
+ParameterMemory ParameterStore::memory(const ParameterList& list, DType dtype, OptimizerShard shard) {
+  ParameterMemory result;
+  const DType fine = gradient_type(dtype);
+  for (const GroupLayout& layout : lay_out(list, shard)) {
+    const size_t all = static_cast<size_t>(layout.elements), own = all / static_cast<size_t>(shard.count);
+    result.weights += all * size_of(dtype);
+    result.gradients += all * size_of(fine);
+    result.moments += 2 * own * size_of(fine);
+    if (fine != dtype) result.master += own * size_of(fine);
+  }
+  return result;
+}
+
+ParameterStore::ParameterStore(const ParameterList& list, DType dtype, Device device, OptimizerShard shard)
+    : list_(list), dtype_(dtype), device_(device), places_(list.size()), ready_(list.size(), 0) {
+  TIMETRIAL_CHECK(shard.index >= 0 && shard.index < shard.count, "shard {} of {}", shard.index, shard.count);
+  const DType fine = gradient_type(dtype);
+  const auto make = [&](DType type, int64_t elements) {
+    Buffer& buffer = buffers_.emplace_back(device, static_cast<size_t>(elements) * size_of(type));
+    return Tensor(buffer.data(), type, {elements}, device);
+  };
+  for (const GroupLayout& layout : lay_out(list, shard)) {
+    Group group{.reduce = layout.reduce};
+    const int64_t own = layout.elements / shard.count;
+    group.shard_begin = own * shard.index;
+    group.shard_end = group.shard_begin + own;
+    group.weights = make(dtype, layout.elements);
+    group.gradients = make(fine, layout.elements);
+    group.master = fine == dtype ? group.weights.rows(group.shard_begin, group.shard_end) : make(fine, own);
+    group.moment_1 = make(fine, own);
+    group.moment_2 = make(fine, own);
+
+    int64_t begin = 0;
+    for (int index : layout.members) {
+      const ParameterSpec& spec = list.specs()[index];
+      places_[index] = {static_cast<int>(groups_.size()), begin};
+      const int64_t end = begin + spec.shape.elements();
+      const ops::ParameterSegment segment{std::max(begin, group.shard_begin) - group.shard_begin,
+                                          std::min(end, group.shard_end) - group.shard_begin, spec.decay,
+                                          spec.norm_weight};
+      begin = end;
+      if (segment.begin >= segment.end) continue;
+      auto& all = group.segments;
+      if (!all.empty() && all.back().end == segment.begin && all.back().decay == segment.decay &&
+          all.back().norm_weight == segment.norm_weight) {
+        all.back().end = segment.end;
+      } else {
+        all.push_back(segment);
+      }
+    }
+    groups_.push_back(std::move(group));
+  }
+}
+
+Tensor ParameterStore::weight(ParamId id) const {
+  const Place place = places_.at(static_cast<size_t>(id.index));
+  const Shape shape = list_[id].shape;
+  return groups_[place.group].weights.rows(place.begin, place.begin + shape.elements()).reshape(shape);
+}
+
+Tensor ParameterStore::grad(ParamId id) const {
+  const Place place = places_.at(static_cast<size_t>(id.index));
+  const Shape shape = list_[id].shape;
+  return groups_[place.group].gradients.rows(place.begin, place.begin + shape.elements()).reshape(shape);
+}
+
+void ParameterStore::grad_ready(ParamId id) { ++ready_.at(static_cast<size_t>(id.index)); }
+
+void ParameterStore::check_all_ready(int micro_batches) {
+  for (int i = 0; i < list_.size(); ++i) {
+    const int expected = list_.specs()[i].uses * micro_batches;
+    TIMETRIAL_CHECK(ready_[i] == expected, "{}: {} gradient contributions in a step, expected {}",
+                    list_.specs()[i].name, ready_[i], expected);
+    ready_[i] = 0;
+  }
+}
+
+void ParameterStore::initialize(uint64_t seed, StreamRef stream) {
+  for (int i = 0; i < list_.size(); ++i) from_host(weight({i}), draw(list_.specs()[i], seed), stream);
+  for (Group& group : groups_) {
+    if (group.master.dtype() == group.weights.dtype()) continue;
+    from_host(group.master, to_host(group.weights.rows(group.shard_begin, group.shard_end), stream), stream);
+  }
+  zero_moments(stream);
+}
+
+void ParameterStore::zero_gradients(StreamRef stream) {
+  for (Group& group : groups_) fill_zero(group.gradients.raw(), group.gradients.bytes(), stream);
+}
+
+void ParameterStore::zero_moments(StreamRef stream) {
+  for (Group& group : groups_) {
+    fill_zero(group.moment_1.raw(), group.moment_1.bytes(), stream);
+    fill_zero(group.moment_2.raw(), group.moment_2.bytes(), stream);
+  }
+}
+
+std::string ParameterStore::weights_hash(StreamRef stream) const {
+  std::string hashes;
+  for (const Group& group : groups_) {
+    std::string bytes(group.weights.bytes(), '\0');
+    copy_bytes(bytes.data(), {}, group.weights.raw(), device_, bytes.size(), stream);
+    hashes += hash_text(bytes);
+  }
+  return hash_text(hashes);
+}
+
+}  // namespace timetrial
