@@ -1,0 +1,106 @@
+// Rotary position embedding: the frequencies (plain and YaRN, spec 2.1 and 2.4), the table, and the op's front.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/ops/rope.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "ops/cpu/rope.h"
+#include "ops/dispatch.h"
+
+namespace timetrial::ops {
+
+namespace {
+
+void check_spec(const RopeFrequencies& spec) {
+  if (spec.head_dim < 2 || spec.head_dim % 2 != 0)
+    throw UserError(fmt::format("rotary embedding turns pairs of channels: head_dim {} must be even", spec.head_dim));
+  if (!(spec.base > 1) || !std::isfinite(spec.base))
+    throw UserError(fmt::format("rotary base {} must be a number above 1", spec.base));
+  if (!(spec.factor >= 1) || !std::isfinite(spec.factor))
+    throw UserError(fmt::format("YaRN factor {} must be at least 1 (1: plain rotary)", spec.factor));
+  if (spec.factor == 1) return;
+  if (!(spec.original_length > 0))
+    throw UserError(fmt::format("YaRN needs the original context length, got {}", spec.original_length));
+  if (!(spec.beta_slow > 0 && spec.beta_fast > spec.beta_slow))
+    throw UserError(fmt::format("YaRN needs beta_fast > beta_slow > 0, got {} and {}", spec.beta_fast, spec.beta_slow));
+}
+
+// The channel pair that makes `turns` full turns over the original context.
+double pair_with_turns(const RopeFrequencies& spec, double turns) {
+  return static_cast<double>(spec.head_dim) * std::log(spec.original_length / (turns * 2 * std::numbers::pi)) /
+         (2 * std::log(spec.base));
+}
+
+void check(const Rope& a, StreamRef stream) {
+  check_devices("rope", {a.x, a.cos, a.sin}, stream);
+  const int64_t length = a.cos.dim(0), half = a.cos.dim(1);
+  TIMETRIAL_CHECK(length > 0 && half > 0, "rope: table {} is empty", a.cos.shape());
+  TIMETRIAL_CHECK(a.sin.shape() == a.cos.shape(), "rope: cos {} but sin {}", a.cos.shape(), a.sin.shape());
+  TIMETRIAL_CHECK(a.x.dim(0) % length == 0, "rope: {} rows are no whole sequences of {}", a.x.dim(0), length);
+  TIMETRIAL_CHECK(a.x.shape().rank() == 2 && a.heads > 0 && a.heads * 2 * half <= a.x.dim(1),
+                  "rope: {} heads of {} channels in x {}", a.heads, 2 * half, a.x.shape());
+  const DType expected = a.x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  TIMETRIAL_CHECK(a.cos.dtype() == expected && a.sin.dtype() == expected, "rope: x is {}, the table {} and {}",
+                  name_of(a.x.dtype()), name_of(a.cos.dtype()), name_of(a.sin.dtype()));
+}
+
+void dispatch(const Rope& a, int direction, StreamRef stream) {
+  check(a, stream);
+  switch (stream.device.kind) {
+    case DeviceKind::cpu:
+      return visit_float(a.x.dtype(), [&]<class T>() { cpu::rope<T>(a, static_cast<T>(direction)); });
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) throw_no_cuda_kernel("rope");
+      throw_without_cuda("rope");
+  }
+}
+
+}  // namespace
+
+std::vector<double> rope_frequencies(const RopeFrequencies& spec) {
+  check_spec(spec);
+  std::vector<double> frequencies(static_cast<size_t>(spec.head_dim / 2));
+  for (size_t i = 0; i < frequencies.size(); ++i)
+    frequencies[i] = std::pow(spec.base, -2.0 * static_cast<double>(i) / static_cast<double>(spec.head_dim));
+  if (spec.factor == 1) return frequencies;
+
+  const double low = pair_with_turns(spec, spec.beta_fast), high = pair_with_turns(spec, spec.beta_slow);
+  for (size_t i = 0; i < frequencies.size(); ++i) {
+    const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    frequencies[i] *= ramp / spec.factor + (1 - ramp);
+  }
+  return frequencies;
+}
+
+double rope_amplitude(const RopeFrequencies& spec) {
+  check_spec(spec);
+  return 0.1 * std::log(spec.factor) + 1;
+}
+
+void fill_rope_table(const RopeTable& table, const RopeFrequencies& spec, StreamRef stream) {
+  check_devices("fill_rope_table", {table.cos, table.sin}, stream);
+  const std::vector<double> frequencies = rope_frequencies(spec);
+  const double amplitude = rope_amplitude(spec);
+  const auto half = static_cast<int64_t>(frequencies.size());
+  TIMETRIAL_CHECK(table.cos.shape() == table.sin.shape() && table.cos.shape().rank() == 2 && table.cos.dim(1) == half,
+                  "fill_rope_table: cos {}, sin {}, expected rows of {}", table.cos.shape(), table.sin.shape(), half);
+
+  std::vector<double> cosines, sines;
+  cosines.reserve(static_cast<size_t>(table.cos.elements()));
+  sines.reserve(static_cast<size_t>(table.cos.elements()));
+  for (int64_t position = 0; position < table.cos.dim(0); ++position)
+    for (const double frequency : frequencies) {
+      const double angle = static_cast<double>(position) * frequency;
+      cosines.push_back(amplitude * std::cos(angle));
+      sines.push_back(amplitude * std::sin(angle));
+    }
+  from_host(table.cos, cosines, stream);
+  from_host(table.sin, sines, stream);
+}
+
+void rope_forward(const Rope& a, StreamRef stream) { dispatch(a, 1, stream); }
+void rope_backward(const Rope& a, StreamRef stream) { dispatch(a, -1, stream); }
+
+}  // namespace timetrial::ops
