@@ -107,7 +107,8 @@ ParameterStore::ParameterStore(const ParameterList& list, DType dtype, Device de
     return Tensor(buffer.data(), type, {elements}, device);
   };
   for (const GroupLayout& layout : lay_out(list, shard)) {
-    Group group{.reduce = layout.reduce};
+    Group group;
+    group.reduce = layout.reduce;
     const int64_t own = layout.elements / shard.count;
     group.shard_begin = own * shard.index;
     group.shard_end = group.shard_begin + own;

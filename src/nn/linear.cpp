@@ -1,0 +1,49 @@
+// Linear's three products.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/nn/linear.h"
+
+#include "timetrial/ops/matmul.h"
+
+namespace timetrial::nn {
+
+Linear::Linear(ModuleContext& context, const std::string& name, const LinearOptions& o)
+    : in_(context.saved()), d_out_(context.saved()) {
+  weight_ = context.parameters.add(
+      {.name = name + ".weight", .shape = {o.outputs, o.inputs}, .init = {.standard_deviation = o.init_std}});
+  if (o.bias)
+    bias_ = context.parameters.add({.name = name + ".bias",
+                                    .shape = {o.outputs},
+                                    .decay = false,
+                                    .init = {.standard_deviation = o.bias_init_std}});
+}
+
+void Linear::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
+  pass.refer(in_, in);
+  ops::matmul({.c = out,
+               .a = in,
+               .b = pass.weight(weight_),
+               .transpose_b = true,
+               .bias = bias_ ? pass.weight(*bias_) : Tensor()},
+              pass.stream);
+}
+
+void Linear::backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pass) const {
+  pass.deferred.refer(d_out_, d_out);
+  ops::matmul({.c = d_in, .a = d_out, .b = pass.weight(weight_)}, pass.stream);
+}
+
+void Linear::backward_weights(Pass& pass) const {
+  const Tensor d_out = pass.deferred.saved(d_out_);
+  ops::matmul({.c = pass.parameters.grad(weight_),
+               .a = d_out,
+               .b = pass.stash.saved(in_),
+               .transpose_a = true,
+               .accumulate = true},
+              pass.stream);
+  pass.parameters.grad_ready(weight_);
+  if (!bias_) return;
+  ops::bias_backward({.d_bias = pass.parameters.grad(*bias_), .d_out = d_out}, pass.stream);
+  pass.parameters.grad_ready(*bias_);
+}
+
+}  // namespace timetrial::nn
