@@ -1,0 +1,120 @@
+// Grouped products: what they accept, checked once for every device. Group sizes are data on the device and are not
+// looked at here. SPDX-License-Identifier: Apache-2.0
+#include "timetrial/ops/grouped_matmul.h"
+
+#include "ops/cpu/grouped_matmul.h"
+#include "ops/dispatch.h"
+
+namespace timetrial::ops {
+
+namespace {
+
+struct Expected {
+  std::string_view op, name;
+  DType dtype;
+  Shape shape;
+};
+void check_tensor(const Tensor& tensor, const Expected& x) {
+  TIMETRIAL_CHECK(tensor.dtype() == x.dtype && tensor.shape() == x.shape, "{}: {} is {} {}, expected {} {}", x.op,
+                  x.name, name_of(tensor.dtype()), tensor.shape(), name_of(x.dtype), x.shape);
+}
+
+// Number of experts.
+int64_t check_groups(std::string_view op, const Tensor& expert_begin) {
+  TIMETRIAL_CHECK(expert_begin.dtype() == DType::i32 && expert_begin.shape().rank() == 1 && expert_begin.dim(0) >= 2,
+                  "{}: expert_begin is {} {}, expected i32 (E + 1)", op, name_of(expert_begin.dtype()),
+                  expert_begin.shape());
+  return expert_begin.dim(0) - 1;
+}
+
+// A matrix with rows and columns; rows may be none.
+void check_rows(std::string_view op, std::string_view name, const Tensor& tensor) {
+  TIMETRIAL_CHECK(tensor.shape().rank() == 2 && tensor.dim(1) > 0, "{}: {} is {}, expected rows of at least one column",
+                  op, name, tensor.shape());
+}
+
+// Gates, and gradients accumulated over micro batches, stay fp32 beside bf16.
+DType wide(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
+void check_accumulated(const Tensor& tensor, Expected x) {
+  if (tensor.dtype() == wide(x.dtype)) x.dtype = tensor.dtype();
+  check_tensor(tensor, x);
+}
+
+}  // namespace
+
+void grouped_matmul(const GroupedMatmul& a, StreamRef stream) {
+  constexpr std::string_view op = "grouped_matmul";
+  check_devices(op, {a.c, a.a, a.b, a.expert_begin, a.bias, a.bias_scale}, stream);
+  const int64_t experts = check_groups(op, a.expert_begin);
+  check_rows(op, "a", a.a);
+  check_rows(op, "c", a.c);
+  const DType dtype = a.a.dtype();
+  const int64_t rows = a.a.dim(0), k = a.a.dim(1), n = a.c.dim(1);
+  check_tensor(a.c, {op, "c", dtype, {rows, n}});
+  check_tensor(a.b, {op, "b", dtype, a.transpose_b ? Shape{experts, n, k} : Shape{experts, k, n}});
+  if (a.bias) check_tensor(a.bias, {op, "bias", dtype, {experts, n}});
+  TIMETRIAL_CHECK(a.bias || !a.bias_scale, "{}: bias_scale without bias", op);
+  if (a.bias_scale) check_tensor(a.bias_scale, {op, "bias_scale", wide(dtype), {rows}});
+  switch (stream.device.kind) {
+    case DeviceKind::cpu:
+      return visit_float(dtype, [&]<class T>() { cpu::grouped_matmul<T>(a); });
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
+      throw_without_cuda(op);
+  }
+}
+
+void grouped_matmul_backward_weight(const GroupedMatmulBackwardWeight& a, StreamRef stream) {
+  constexpr std::string_view op = "grouped_matmul_backward_weight";
+  check_devices(op, {a.d_weight, a.d_c, a.a, a.expert_begin}, stream);
+  const int64_t experts = check_groups(op, a.expert_begin);
+  check_rows(op, "d_c", a.d_c);
+  check_rows(op, "a", a.a);
+  const DType dtype = a.a.dtype();
+  check_tensor(a.d_c, {op, "d_c", dtype, {a.a.dim(0), a.d_c.dim(1)}});
+  check_accumulated(a.d_weight, {op, "d_weight", dtype, {experts, a.d_c.dim(1), a.a.dim(1)}});
+  switch (stream.device.kind) {
+    case DeviceKind::cpu:
+      return visit_float(dtype, [&]<class T>() { cpu::grouped_matmul_backward_weight<T>(a); });
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
+      throw_without_cuda(op);
+  }
+}
+
+void grouped_bias_backward(const GroupedBiasBackward& a, StreamRef stream) {
+  constexpr std::string_view op = "grouped_bias_backward";
+  check_devices(op, {a.d_bias, a.d_c, a.expert_begin, a.bias_scale}, stream);
+  const int64_t experts = check_groups(op, a.expert_begin);
+  check_rows(op, "d_c", a.d_c);
+  const DType dtype = a.d_c.dtype();
+  check_accumulated(a.d_bias, {op, "d_bias", dtype, {experts, a.d_c.dim(1)}});
+  if (a.bias_scale) check_tensor(a.bias_scale, {op, "bias_scale", wide(dtype), {a.d_c.dim(0)}});
+  switch (stream.device.kind) {
+    case DeviceKind::cpu:
+      return visit_float(dtype, [&]<class T>() { cpu::grouped_bias_backward<T>(a); });
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
+      throw_without_cuda(op);
+  }
+}
+
+void grouped_bias_scale_backward(const GroupedBiasScaleBackward& a, StreamRef stream) {
+  constexpr std::string_view op = "grouped_bias_scale_backward";
+  check_devices(op, {a.d_scale, a.d_c, a.bias, a.expert_begin}, stream);
+  const int64_t experts = check_groups(op, a.expert_begin);
+  check_rows(op, "d_c", a.d_c);
+  const DType dtype = a.d_c.dtype();
+  check_tensor(a.d_scale, {op, "d_scale", wide(dtype), {a.d_c.dim(0)}});
+  check_tensor(a.bias, {op, "bias", dtype, {experts, a.d_c.dim(1)}});
+  switch (stream.device.kind) {
+    case DeviceKind::cpu:
+      return visit_float(dtype, [&]<class T>() { cpu::grouped_bias_scale_backward<T>(a); });
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
+      throw_without_cuda(op);
+  }
+}
+
+}  // namespace timetrial::ops
