@@ -1,0 +1,33 @@
+// MemoryPlan: bytes of one rank by kind, from the modules' own plans; nothing is allocated to find out.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "timetrial/train/model.h"
+
+namespace timetrial {
+
+struct MemoryPlan {
+  ParameterMemory parameters;
+  size_t activations = 0;  // kept from forward to backward, all stash slots
+  size_t deferred = 0;     // kept from input gradients to weight gradients of one layer
+  size_t scratch = 0;
+  size_t staging = 0;  // tokens, labels, losses of a step
+  size_t total() const;
+  // "weights" -> bytes and so on, in the order they print.
+  std::vector<std::pair<std::string, size_t>> rows() const;
+};
+
+// The three plans of a model at this many tokens per micro batch.
+struct ExecutionPlan {
+  Plan train{Mode::train}, evaluate{Mode::evaluate};
+  size_t scratch_bytes() const;
+};
+ExecutionPlan plan_execution(const Model& model, int64_t tokens);
+
+MemoryPlan plan_memory(const Model& model, const RunConfig& config);
+
+}  // namespace timetrial

@@ -1,0 +1,46 @@
+// Model and Workload: what the trainer knows of the thing it trains.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "timetrial/config/run_config.h"
+#include "timetrial/parallel/pass.h"
+
+namespace timetrial {
+
+struct MicroBatch {
+  Tensor ids, labels;  // (N) int32 each; whole sequences one after another
+};
+
+// One rank's piece of a model. It declares parameters and memory, and holds neither: everything mutable comes in the
+// Pass.
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const ParameterList& parameters() const = 0;
+  virtual int32_t saved_count() const = 0;
+
+  // Mirror forward and backward one to one; `tokens` are those of a micro batch.
+  virtual void plan_forward(Plan& plan, int64_t tokens) const = 0;
+  virtual void plan_backward(Plan& plan, int64_t tokens) const = 0;
+
+  // Fills loss (N), fp32 or f64: nats of every token.
+  virtual void forward(const Tensor& loss, const MicroBatch& batch, Pass& pass) const = 0;
+  // Adds the gradient of loss_scale * sum of the losses to every parameter's gradient. Releases pass.deferred as it
+  // goes; the caller releases pass.stash.
+  virtual void backward(const MicroBatch& batch, double loss_scale, Pass& pass) const = 0;
+};
+
+// One benchmark of the suite.
+class Workload {
+ public:
+  virtual ~Workload() = default;
+  virtual std::string_view name() const = 0;
+  virtual const Json& benchmark() const = 0;  // the content of its benchmark.json
+  // Throws ConfigError for a shape or form this build cannot train.
+  virtual std::unique_ptr<Model> make_model(const RunConfig& config, Device device) const = 0;
+};
+
+}  // namespace timetrial

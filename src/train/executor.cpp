@@ -1,0 +1,133 @@
+// The step's actions on one rank.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/train/executor.h"
+
+#include <algorithm>
+
+#include "timetrial/ops/elementwise.h"
+
+namespace timetrial {
+
+namespace {
+
+DType fine_type(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
+OptimizerSettings settings_of(const TrainConfig& train) {
+  return {.beta_1 = train.beta_1,
+          .beta_2 = train.beta_2,
+          .epsilon = train.epsilon,
+          .weight_decay = train.weight_decay,
+          .clip_norm = train.clip_norm};
+}
+
+std::vector<Stash> make_stashes(const Plan& plan, int slots, Device device) {
+  std::vector<Stash> stashes;
+  for (int slot = 0; slot < slots; ++slot) stashes.emplace_back(plan.kept(), device, plan.kept_bytes());
+  return stashes;
+}
+
+}  // namespace
+
+Executor::Executor(const Model& model, const RunConfig& config, Device device)
+    : model_(model),
+      length_(config.model.sequence_length),
+      micro_rows_(config.train.micro_batch),
+      micros_(config.accumulation()),
+      stream_(device),
+      plan_(plan_execution(model, micro_rows_ * length_)),
+      schedule_(make_accumulate_schedule(static_cast<int>(micros_))),
+      store_(model.parameters(), config.device.dtype, device),
+      optimizer_(store_, settings_of(config.train), device),
+      settings_(settings_of(config.train)),
+      stashes_(make_stashes(plan_.train, slots_in_flight(schedule_), device)),
+      deferred_(plan_.train.deferred(), device, plan_.train.deferred_bytes()),
+      scratch_("scratch", device, plan_.scratch_bytes()),
+      ids_(DType::i32, {micros_ * micro_rows_ * length_}, device),
+      labels_(DType::i32, {micros_ * micro_rows_ * length_}, device),
+      losses_(fine_type(config.device.dtype), {micro_rows_ * length_}, device),
+      loss_sum_(fine_type(config.device.dtype), {1}, device),
+      host_ids_(static_cast<size_t>(micros_ * micro_rows_ * length_)),
+      host_labels_(host_ids_.size()) {
+  check_schedule(schedule_, static_cast<int>(micros_));
+}
+
+// Row r of a batch holds length + 1 tokens: the first `length` are inputs, the last `length` their labels.
+void Executor::stage(const HostBatch& batch) {
+  TIMETRIAL_CHECK(batch.row_length == length_ + 1 && batch.rows <= micros_ * micro_rows_,
+                  "{} rows of {} tokens, expected {} of {}", batch.rows, batch.row_length, micros_ * micro_rows_,
+                  length_ + 1);
+  for (int64_t row = 0; row < batch.rows; ++row) {
+    const int32_t* source = batch.tokens.data() + row * batch.row_length;
+    std::copy(source, source + length_, host_ids_.begin() + row * length_);
+    std::copy(source + 1, source + 1 + length_, host_labels_.begin() + row * length_);
+  }
+  const size_t bytes = static_cast<size_t>(batch.rows * length_) * sizeof(int32_t);
+  copy_bytes(ids_.view().raw(), ids_.view().device(), host_ids_.data(), {}, bytes, stream_.ref());
+  copy_bytes(labels_.view().raw(), labels_.view().device(), host_labels_.data(), {}, bytes, stream_.ref());
+}
+
+MicroBatch Executor::micro_batch(int64_t first_row, int64_t rows) const {
+  return {.ids = ids_.view().rows(first_row * length_, (first_row + rows) * length_),
+          .labels = labels_.view().rows(first_row * length_, (first_row + rows) * length_)};
+}
+
+Pass Executor::pass(Mode mode, int slot) {
+  return {.stream = stream_.ref(),
+          .mode = mode,
+          .parameters = store_,
+          .stash = stashes_.at(static_cast<size_t>(slot)),
+          .deferred = deferred_,
+          .scratch = scratch_};
+}
+
+void Executor::initialize(uint64_t seed) { store_.initialize(seed, stream_.ref()); }
+
+void Executor::execute(const Action& action) {
+  Pass context = pass(Mode::train, action.slot);
+  const double scale = 1.0 / static_cast<double>(micros_ * micro_rows_ * length_);
+  switch (action.act) {
+    case Act::forward:
+      model_.forward(losses_, micro_batch(action.micro * micro_rows_, micro_rows_), context);
+      ops::accumulate_sum({.out = loss_sum_, .x = losses_, .scale = scale}, stream_.ref());
+      return;
+    case Act::backward:
+      model_.backward(micro_batch(action.micro * micro_rows_, micro_rows_), scale, context);
+      context.stash.release();
+      return;
+    case Act::update:
+      store_.check_all_ready(static_cast<int>(micros_));
+      optimizer_.update(stream_.ref());
+      return;
+  }
+}
+
+void Executor::train_step(const HostBatch& batch, double learning_rate, int64_t step) {
+  TIMETRIAL_CHECK(batch.rows == micros_ * micro_rows_, "{} rows, a step takes {}", batch.rows, micros_ * micro_rows_);
+  stage(batch);
+  optimizer_.set_scalars(step_scalars(settings_, learning_rate, step), stream_.ref());
+  store_.zero_gradients(stream_.ref());
+  fill_zero(loss_sum_.view().raw(), loss_sum_.view().bytes(), stream_.ref());
+  for (const Action& action : schedule_) execute(action);
+}
+
+StepResult Executor::result() {
+  return {.loss = to_host(loss_sum_, stream_.ref())[0],
+          .gradient_norm = to_host(optimizer_.gradient_norm(), stream_.ref())[0]};
+}
+
+double Executor::evaluate(const HostBatch& batch) {
+  stage(batch);
+  Pass context = pass(Mode::evaluate, 0);
+  double sum = 0;
+  for (int64_t row = 0; row < batch.rows; row += micro_rows_) {
+    const int64_t rows = std::min(micro_rows_, batch.rows - row);
+    const Tensor losses = losses_.view().rows(0, rows * length_);
+    model_.forward(losses, micro_batch(row, rows), context);
+    fill_zero(loss_sum_.view().raw(), loss_sum_.view().bytes(), stream_.ref());
+    ops::accumulate_sum({.out = loss_sum_, .x = losses, .scale = 1}, stream_.ref());
+    sum += to_host(loss_sum_, stream_.ref())[0];
+  }
+  return sum;
+}
+
+}  // namespace timetrial

@@ -1,0 +1,51 @@
+// Bytes by kind.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/train/memory_plan.h"
+
+#include <algorithm>
+
+#include "timetrial/config/pipeline_schedule.h"
+
+namespace timetrial {
+
+size_t MemoryPlan::total() const {
+  size_t sum = 0;
+  for (const auto& [name, bytes] : rows()) sum += bytes;
+  return sum;
+}
+
+std::vector<std::pair<std::string, size_t>> MemoryPlan::rows() const {
+  return {{"weights", parameters.weights},
+          {"master weights", parameters.master},
+          {"gradients", parameters.gradients},
+          {"moments", parameters.moments},
+          {"saved activations", activations},
+          {"deferred gradients", deferred},
+          {"scratch", scratch},
+          {"staging", staging}};
+}
+
+size_t ExecutionPlan::scratch_bytes() const { return std::max(train.scratch_bytes(), evaluate.scratch_bytes()); }
+
+ExecutionPlan plan_execution(const Model& model, int64_t tokens) {
+  ExecutionPlan plan;
+  model.plan_forward(plan.train, tokens);
+  model.plan_backward(plan.train, tokens);
+  model.plan_forward(plan.evaluate, tokens);
+  return plan;
+}
+
+MemoryPlan plan_memory(const Model& model, const RunConfig& config) {
+  const int64_t tokens = config.train.micro_batch * config.model.sequence_length;
+  const auto micros = static_cast<int>(config.accumulation());
+  const ExecutionPlan plan = plan_execution(model, tokens);
+  const int slots = slots_in_flight(make_accumulate_schedule(micros));
+  const size_t fine = config.device.dtype == DType::f64 ? 8 : 4;
+  return {.parameters = ParameterStore::memory(model.parameters(), config.device.dtype),
+          .activations = plan.train.kept_bytes() * static_cast<size_t>(slots),
+          .deferred = plan.train.deferred_bytes(),
+          .scratch = plan.scratch_bytes(),
+          .staging = static_cast<size_t>(tokens) * (2 * sizeof(int32_t) * static_cast<size_t>(micros) + fine)};
+}
+
+}  // namespace timetrial

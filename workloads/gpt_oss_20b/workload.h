@@ -1,0 +1,13 @@
+// The gpt_oss_20b benchmark as the trainer sees it.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+
+#include "timetrial/train/model.h"
+
+namespace timetrial::gpt_oss_20b {
+
+std::unique_ptr<Workload> make_workload();
+
+}  // namespace timetrial::gpt_oss_20b
