@@ -21,7 +21,7 @@ class BatchSource {
  public:
   virtual ~BatchSource() = default;
   // Blocks until the next step's rows are there. The reference is valid until the next call. Throws DataError, also for
-  // what the reading thread met, and UserError when the source has no further batch.
+  // what the reading thread met. Asking for more batches than there are is a bug of the caller (Error).
   virtual const HostBatch& next() = 0;
 };
 

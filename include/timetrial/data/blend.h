@@ -1,0 +1,36 @@
+// Mixing several datasets by weight, in the reference's order (workloads.md section 10.2).
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace timetrial {
+
+struct BlendItem {
+  int32_t dataset;
+  int64_t item;  // of that dataset
+  bool operator==(const BlendItem&) const = default;
+};
+
+// Immutable after construction: all members are thread-safe. Memory: 12 bytes per sample.
+class Blend {
+ public:
+  // Weights are any positive numbers (32767 datasets at most); they are normalised to sum 1. Throws UserError
+  // otherwise.
+  Blend(const std::vector<double>& weights, int64_t samples);
+
+  int64_t size() const { return static_cast<int64_t>(items_.size()); }
+  BlendItem item(int64_t i) const;
+  // Samples to ask of dataset d (SampleOrderSpec::samples): its share and 0.5 % more.
+  int64_t requested(size_t dataset) const;
+
+ private:
+  std::vector<double> weights_;
+  int64_t samples_;
+  std::vector<int16_t> datasets_;
+  std::vector<int64_t> items_;
+};
+
+}  // namespace timetrial
