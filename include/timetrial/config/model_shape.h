@@ -1,5 +1,5 @@
-// ModelShape: the numbers that define one model, and what follows from them alone: parameters, active parameters,
-// FLOPs. SPDX-License-Identifier: Apache-2.0
+// ModelShape: the numbers that define one model, and what follows from them alone: parameters and FLOPs.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -50,11 +50,13 @@ struct ModelCounts {
 // Spec 1.2 and 14. Only visible keys count (causal, window).
 ModelCounts count(const ModelShape& shape);
 
-// Mean number of keys a query sees in a sequence: (s+1)/2, or with a window of w keys (w(w+1)/2 + (s-w)w)/s.
+// Mean number of keys a query sees in a sequence: (s+1)/2, or with a window of w keys (w(w+1)/2 + (s-w)w)/s. A window
+// of 0, or of the whole sequence and more, is none.
 double mean_visible_keys(int64_t sequence_length, int64_t window_keys_or_zero);
 
-// Throws ConfigError naming the field, both numbers and a fix: heads not a multiple of kv_heads, top-k above experts,
-// odd head_dim, non-positive extents.
+// Throws ConfigError naming the field (`path` + "/heads" and so on), both numbers and a fix: heads not a multiple of
+// kv_heads, top-k above experts, odd head_dim, non-positive extents, YaRN numbers that fit nothing or that plain RoPE
+// would ignore, a router bias spread without biases, more than 2^60 parameters.
 void validate(const ModelShape& shape, const std::string& path);
 
 }  // namespace timetrial

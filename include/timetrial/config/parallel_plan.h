@@ -2,10 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
-
-#include "timetrial/config/model_shape.h"
-
 namespace timetrial {
 
 enum class Axis { data, tensor, pipeline, context, expert };
@@ -17,8 +13,8 @@ struct ParallelPlan {
   int world_size() const { return data * tensor * pipeline * context; }
 };
 
-// Throws ConfigError("/parallel/tp", "8 does not divide 12 heads") and the like. This build runs one rank: every other
-// plan is refused with the axis named.
-void validate(const ParallelPlan& plan, const ModelShape& shape);
+// Throws ConfigError naming the axis and its number, e.g. "/parallel/tp: 8: this version trains on one rank". Every
+// plan but one rank on each axis is refused.
+void validate(const ParallelPlan& plan);
 
 }  // namespace timetrial

@@ -17,6 +17,7 @@ namespace timetrial {
 
 struct DataConfig {
   std::string train, validation;  // path prefixes: PREFIX.idx and PREFIX.bin
+  bool operator==(const DataConfig&) const = default;
 };
 
 // Learning rate: linear from 0 at step 0 to learning_rate at step warmup_steps, then cosine to end_learning_rate at
@@ -28,35 +29,44 @@ struct TrainConfig {
   double learning_rate = 0, end_learning_rate = 0;
   int64_t warmup_steps = 0, decay_steps = 0;
   double beta_1 = 0, beta_2 = 0, epsilon = 0, weight_decay = 0, clip_norm = 0;
+  bool operator==(const TrainConfig&) const = default;
 };
 
 struct EvaluationConfig {
   int64_t samples = 0;        // sequences per evaluation: the first ones of the validation order
   int64_t every_samples = 0;  // training sequences between evaluations, rounded up to whole steps
   double target = 0;          // stop when the loss (nats per token) is at most this
+  bool operator==(const EvaluationConfig&) const = default;
 };
 
 struct DeviceConfig {
   DeviceKind kind = DeviceKind::cpu;
   int threads = 0;           // CPU threads of each rank; 0: one per core
   DType dtype = DType::f32;  // storage of weights and activations
+  bool operator==(const DeviceConfig&) const = default;
 };
 
 // What the log says about who ran it.
 struct SubmissionConfig {
-  std::string organization, platform, division, status;
+  std::string organization, platform, division, status;  // platform empty: the worker puts the host's CPU name
+  bool operator==(const SubmissionConfig&) const = default;
 };
 
 struct OutputConfig {
   std::string folder;  // result_0.txt and effective_config.json go here; must not hold a run
+  bool operator==(const OutputConfig&) const = default;
 };
 
-// A rule of the full benchmark that a small variant changes on purpose. `key` is the log key the official checker
-// tests.
+// A rule of the full benchmark that this run does not keep, because its variant is smaller or the user changed it.
+// `key` is the log key the official checker tests; expected_value gives what this run logs under it.
 struct ScaledRule {
-  std::string key, description;
+  std::string key, description;  // "steps of the learning-rate horizon: 2000 instead of 1200000"
+  bool operator==(const ScaledRule&) const = default;
 };
 
+// variant "custom": some value that the benchmark fixes is neither the named variant's nor free (learning rate,
+// batches, warm-up, seed). form "custom": the same for a switch that forms set. Such a text is put in by
+// parse_run_config, and a config that says "custom" itself must then give every value that no default is left for.
 struct RunConfig {
   std::string workload, variant, form, name;  // name: the config file's stem
   ModelShape model;
@@ -67,7 +77,8 @@ struct RunConfig {
   DeviceConfig device;
   SubmissionConfig submission;
   OutputConfig output;
-  std::vector<ScaledRule> scaled_rules;  // of the variant; empty for the full benchmark
+  std::vector<ScaledRule> scaled_rules;  // empty for the full benchmark
+  bool operator==(const RunConfig&) const = default;
 
   int64_t accumulation() const { return train.global_batch / (train.micro_batch * parallel.data); }
   int64_t evaluation_interval_steps() const {
@@ -75,20 +86,39 @@ struct RunConfig {
   }
 };
 
-// Parses `user` (a config file's content) on top of the defaults that `benchmark` (the workload's benchmark.json) gives
-// for the variant and form, applies `overrides` ("train.seed", "7"), validates. Throws ConfigError with the JSON path
-// for unknown keys (naming the nearest), wrong types, values out of range and batches that do not divide.
+using Overrides = std::vector<std::pair<std::string, std::string>>;  // dotted key, value as text
+
+// "train.seed=7" -> {"train.seed", "7"}. Throws UserError when there is no '=' or no key.
+std::pair<std::string, std::string> split_override(const std::string& text);
+
+// The workload that a config file or an override names, known before its benchmark.json is. Throws ConfigError.
+std::string workload_of(const Json& user, const Overrides& overrides);
+
+// Parses `user` (a config file's content, see config_file.h) on top of the defaults that `benchmark` (the workload's
+// benchmark.json) gives for the variant and form, applies `overrides`, validates. Keys may be nested or dotted. Throws
+// ConfigError with the JSON path for unknown keys (naming the nearest), wrong types, values out of range, values
+// missing or given twice, and batches that do not divide.
 RunConfig parse_run_config(const Json& user, const Json& benchmark, const std::string& name,
-                           const std::vector<std::pair<std::string, std::string>>& overrides);
+                           const Overrides& overrides);
+
+// Cross-field rules alone; parse_run_config has called it. Throws ConfigError.
+void validate(const RunConfig& config);
 
 // The whole run as JSON, every field with its effective value, keys in a fixed order; parse_run_config accepts it
-// again.
+// again and gives an equal RunConfig. No text in it holds a word that log readers search for.
 Json effective_json(const RunConfig& config);
+
+// The same for people: one "key = value" line per field, in the table's order.
+std::string effective_text(const RunConfig& config);
 
 // hash_text of effective_json without output.folder: two runs with the same hash asked for the same work.
 std::string config_hash(const RunConfig& config);
 
-// One line per field: key, type, meaning, default; from the same table that parses.
+// What a rule-abiding log of this run holds under an official log key (max_sequence_length, eval_samples, max_steps,
+// ...; for the accuracy key the target). Throws Error for a key that is no rule's.
+Json expected_value(const RunConfig& config, const std::string& log_key);
+
+// One line per field: key, type and range, default, meaning; from the same table that parses.
 std::string config_help();
 
 }  // namespace timetrial

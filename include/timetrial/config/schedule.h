@@ -1,0 +1,20 @@
+// Learning-rate schedule as a pure function of the step.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "timetrial/config/run_config.h"
+
+namespace timetrial {
+
+// Learning rate of optimizer step `step` (from 0), spec 8.3 for gpt_oss_20b: with W = warmup_steps and D = decay_steps
+//   step <= W: learning_rate * step / W, so the first step has rate 0 (W = 0: no warm-up, the first step has the peak);
+//   step <= D: end + (peak - end) * (1 + cos(pi (step - W) / (D - W))) / 2;
+//   later: end.
+// D is the absolute step at which the cosine ends, not its length. The full benchmark sets D = 1,200,000 - W, so the
+// cosine spans 1,200,000 - 2 W steps and ends W steps before the horizon; the same D is what the log reports as
+// decay steps. Thread safe. Throws Error for a negative step.
+double learning_rate_at(const TrainConfig& train, int64_t step);
+
+}  // namespace timetrial

@@ -1,0 +1,262 @@
+// The table of fields: everything a config file can say.
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <iterator>
+#include <type_traits>
+#include <utility>
+
+#include "field.h"
+#include "timetrial/base/error.h"
+
+namespace timetrial::config {
+
+namespace {
+
+constexpr int64_t kMost = 1000000000;  // far above any real run, far below overflow
+constexpr RealRange kPositive{.low = 0, .high = 1e30, .low_open = true};
+constexpr RealRange kNotNegative{.low = 0, .high = 1e30};
+constexpr RealRange kBelowOne{.low = 0, .high = 1, .high_open = true};
+
+template <class... Members>
+auto at(Members... members) {
+  return [=](auto& config) -> auto& { return (config.*....*members); };
+}
+
+struct Label {
+  std::string key, meaning;
+};
+
+template <class Slot>
+Field whole(Label label, WholeRange range, Slot slot) {
+  return {.key = std::move(label.key),
+          .type = "whole number, " + text_of(range),
+          .meaning = std::move(label.meaning),
+          .otherwise = std::nullopt,
+          .get = [slot](const RunConfig& c) { return Json(slot(c)); },
+          .set =
+              [slot, range](RunConfig& c, const Json& value, const std::string& path) {
+                using Value = std::remove_reference_t<decltype(slot(c))>;
+                slot(c) = static_cast<Value>(read_whole(value, range, path));
+              }};
+}
+
+template <class Slot>
+Field real(Label label, RealRange range, Slot slot) {
+  return {.key = std::move(label.key),
+          .type = "number, " + text_of(range),
+          .meaning = std::move(label.meaning),
+          .otherwise = std::nullopt,
+          .get = [slot](const RunConfig& c) { return Json(slot(c)); },
+          .set = [slot, range](RunConfig& c, const Json& value,
+                               const std::string& path) { slot(c) = read_real(value, range, path); }};
+}
+
+template <class Slot>
+Field flag(Label label, Slot slot) {
+  return {
+      .key = std::move(label.key),
+      .type = "true or false",
+      .meaning = std::move(label.meaning),
+      .otherwise = std::nullopt,
+      .get = [slot](const RunConfig& c) { return Json(slot(c)); },
+      .set = [slot](RunConfig& c, const Json& value, const std::string& path) { slot(c) = read_flag(value, path); }};
+}
+
+template <class Slot>
+Field text(Label label, Slot slot, bool may_be_empty = false) {
+  return {.key = std::move(label.key),
+          .type = "text",
+          .meaning = std::move(label.meaning),
+          .is_text = true,
+          .otherwise = std::nullopt,
+          .get = [slot](const RunConfig& c) { return Json(slot(c)); },
+          .set = [slot, may_be_empty](RunConfig& c, const Json& value,
+                                      const std::string& path) { slot(c) = read_text(value, may_be_empty, path); }};
+}
+
+template <class Value, class Slot>
+Field choice(Label label, const std::vector<std::pair<std::string, Value>>& choices, Slot slot) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : choices) names.push_back(name);
+  return {.key = std::move(label.key),
+          .type = fmt::format("one of {}", fmt::join(names, " | ")),
+          .meaning = std::move(label.meaning),
+          .is_text = true,
+          .otherwise = std::nullopt,
+          .get =
+              [=](const RunConfig& c) {
+                const auto found = std::find_if(choices.begin(), choices.end(),
+                                                [&](const auto& candidate) { return candidate.second == slot(c); });
+                TIMETRIAL_CHECK(found != choices.end(), "a value without a name");
+                return Json(found->first);
+              },
+          .set = [=](RunConfig& c, const Json& value,
+                     const std::string& path) { slot(c) = choices[read_choice(value, names, path)].second; }};
+}
+
+Field otherwise(Json value, Field field) {
+  field.otherwise = std::move(value);
+  return field;
+}
+
+std::vector<Field> run_fields() {
+  using R = RunConfig;
+  return {
+      text({"workload", "what to train"}, at(&R::workload)),
+      text({"variant", "size of the model and of its rules; custom: every value given here"}, at(&R::variant)),
+      text({"form", "which reading of the model; custom: every switch given here"}, at(&R::form)),
+      text({"data.train", "training tokens: path prefix of PREFIX.idx and PREFIX.bin"},
+           at(&R::data, &DataConfig::train)),
+      text({"data.validation", "evaluation tokens: path prefix of PREFIX.idx and PREFIX.bin"},
+           at(&R::data, &DataConfig::validation)),
+  };
+}
+
+std::vector<Field> train_fields() {
+  using T = TrainConfig;
+  const auto in = [](auto member) { return at(&RunConfig::train, member); };
+  return {
+      otherwise(0, whole({"train.seed", "random seed; 0 draws one from the operating system"}, {0, 4294967295},
+                         in(&T::seed))),
+      whole({"train.global_batch", "sequences of one optimizer step"}, {1, kMost}, in(&T::global_batch)),
+      whole({"train.micro_batch", "sequences a rank computes at once"}, {1, 1000000}, in(&T::micro_batch)),
+      whole({"train.max_steps", "steps of the learning-rate horizon, and the last step"}, {1, kMost},
+            in(&T::max_steps)),
+      real({"train.learning_rate", "peak learning rate"}, kNotNegative, in(&T::learning_rate)),
+      real({"train.end_learning_rate", "learning rate where the decay ends"}, kNotNegative, in(&T::end_learning_rate)),
+      whole({"train.warmup_steps", "steps from rate 0 to the peak"}, {0, kMost}, in(&T::warmup_steps)),
+      whole({"train.decay_steps", "step, counted from the run's start, where the decay ends"}, {1, kMost},
+            in(&T::decay_steps)),
+      real({"train.beta_1", "AdamW: decay of the first moment"}, kBelowOne, in(&T::beta_1)),
+      real({"train.beta_2", "AdamW: decay of the second moment"}, kBelowOne, in(&T::beta_2)),
+      real({"train.epsilon", "AdamW: added to the root of the second moment"}, kPositive, in(&T::epsilon)),
+      real({"train.weight_decay", "AdamW: decoupled decay of matrices"}, kNotNegative, in(&T::weight_decay)),
+      real({"train.clip_norm", "largest global gradient norm"}, kPositive, in(&T::clip_norm)),
+  };
+}
+
+std::vector<Field> evaluation_fields() {
+  using E = EvaluationConfig;
+  const auto in = [](auto member) { return at(&RunConfig::evaluation, member); };
+  return {
+      whole({"evaluation.samples", "sequences of one evaluation"}, {1, kMost}, in(&E::samples)),
+      whole({"evaluation.every_samples", "training sequences between evaluations, rounded up to whole steps"},
+            {1, kMost}, in(&E::every_samples)),
+      real({"evaluation.target", "loss in nats per token at which the run stops"}, kPositive, in(&E::target)),
+  };
+}
+
+std::vector<Field> machine_fields() {
+  using P = ParallelPlan;
+  using D = DeviceConfig;
+  const auto plan = [](auto member) { return at(&RunConfig::parallel, member); };
+  const auto device = [](auto member) { return at(&RunConfig::device, member); };
+  const WholeRange ranks{1, 1000000};
+  return {
+      otherwise(1, whole({"parallel.dp", "data-parallel ranks"}, ranks, plan(&P::data))),
+      otherwise(1, whole({"parallel.tp", "tensor-parallel ranks"}, ranks, plan(&P::tensor))),
+      otherwise(1, whole({"parallel.pp", "pipeline stages"}, ranks, plan(&P::pipeline))),
+      otherwise(1, whole({"parallel.cp", "context-parallel ranks"}, ranks, plan(&P::context))),
+      otherwise(1, whole({"parallel.ep", "expert-parallel ranks"}, ranks, plan(&P::expert))),
+      otherwise("cpu", choice<DeviceKind>({"device.kind", "what a rank computes on"},
+                                          {{"cpu", DeviceKind::cpu}, {"cuda", DeviceKind::cuda}}, device(&D::kind))),
+      otherwise(0, whole({"device.threads", "CPU threads of a rank; 0: one per core"}, {0, 4096}, device(&D::threads))),
+      otherwise("f32",
+                choice<DType>({"device.dtype", "storage of weights and activations"},
+                              {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}}, device(&D::dtype))),
+  };
+}
+
+std::vector<Field> paper_fields() {
+  using S = SubmissionConfig;
+  const auto in = [](auto member) { return at(&RunConfig::submission, member); };
+  const auto same = [](const std::vector<std::string>& names) {
+    std::vector<std::pair<std::string, std::string>> pairs;
+    for (const std::string& name : names) pairs.emplace_back(name, name);
+    return pairs;
+  };
+  return {
+      otherwise("LOCAL-UNVERIFIED", text({"submission.organization", "who ran it, for the log"}, in(&S::organization))),
+      otherwise("", text({"submission.platform", "the system's name, for the log; empty: the host's processor"},
+                         in(&S::platform), true)),
+      otherwise("closed", choice({"submission.division", "MLPerf division whose rules hold"}, same({"closed", "open"}),
+                                 in(&S::division))),
+      otherwise("Research, Development, or Internal (RDI)",
+                choice({"submission.status", "MLPerf availability category, for the log"},
+                       same({"Available on-premise", "Available cloud", "Preview",
+                             "Research, Development, or Internal (RDI)"}),
+                       in(&S::status))),
+      text({"output.folder", "folder for the log and the effective config"},
+           at(&RunConfig::output, &OutputConfig::folder)),
+  };
+}
+
+std::vector<Field> model_fields() {
+  using M = ModelShape;
+  using Rope = RopeSpec;
+  const auto in = [](auto member) { return at(&RunConfig::model, member); };
+  const auto rope = [](auto member) { return at(&RunConfig::model, &M::rope, member); };
+  const WholeRange extent{1, kMost};
+  return {
+      whole({"model.layers", "transformer layers"}, {1, 100000}, in(&M::layers)),
+      whole({"model.hidden", "width of the residual stream"}, extent, in(&M::hidden)),
+      whole({"model.heads", "query heads"}, extent, in(&M::heads)),
+      whole({"model.kv_heads", "key and value heads"}, extent, in(&M::kv_heads)),
+      whole({"model.head_dim", "channels of a head"}, extent, in(&M::head_dim)),
+      whole({"model.experts", "experts of a layer"}, extent, in(&M::experts)),
+      whole({"model.experts_per_token", "experts that see a token"}, extent, in(&M::experts_per_token)),
+      whole({"model.ffn", "inner width of an expert"}, extent, in(&M::ffn)),
+      whole({"model.vocabulary", "rows of embedding and head"}, extent, in(&M::vocabulary)),
+      whole({"model.sequence_length", "tokens of a sequence"}, extent, in(&M::sequence_length)),
+      whole({"model.window_keys", "keys a windowed layer sees, the token itself among them"}, extent,
+            in(&M::window_keys)),
+      flag({"model.qk_norm", "RMSNorm on each head's query and key"}, in(&M::qk_norm)),
+      flag({"model.linear_bias", "biases in attention, router and experts"}, in(&M::linear_bias)),
+      flag({"model.sinks", "one learned sink logit per query head"}, in(&M::sinks)),
+      choice<Activation>({"model.activation", "activation of the experts"},
+                         {{"swiglu", Activation::swiglu}, {"clamped_swiglu", Activation::clamped_swiglu}},
+                         in(&M::activation)),
+      choice<RopeKind>({"model.rope.kind", "rotary embedding"}, {{"plain", RopeKind::plain}, {"yarn", RopeKind::yarn}},
+                       rope(&Rope::kind)),
+      real({"model.rope.base", "base of the rotary frequencies"}, kPositive, rope(&Rope::base)),
+      otherwise(1.0,
+                real({"model.rope.factor", "YaRN: how much the context is stretched"}, kPositive, rope(&Rope::factor))),
+      otherwise(0.0, real({"model.rope.original_length", "YaRN: context before stretching, tokens"}, kNotNegative,
+                          rope(&Rope::original_length))),
+      otherwise(32.0, real({"model.rope.beta_fast", "YaRN: turns above which a frequency is kept"}, kPositive,
+                           rope(&Rope::beta_fast))),
+      otherwise(1.0, real({"model.rope.beta_slow", "YaRN: turns below which a frequency is divided"}, kPositive,
+                          rope(&Rope::beta_slow))),
+      real({"model.norm_epsilon", "epsilon of every RMSNorm"}, kPositive, in(&M::norm_epsilon)),
+      real({"model.init_std", "spread of initial weights; residual outputs: / sqrt(2 layers)"}, kNotNegative,
+           in(&M::init_std)),
+      real({"model.router_bias_std", "spread of initial router biases"}, kNotNegative, in(&M::router_bias_std)),
+  };
+}
+
+}  // namespace
+
+std::vector<Field> make_fields() {
+  std::vector<Field> fields;
+  for (std::vector<Field> section :
+       {run_fields(), train_fields(), evaluation_fields(), machine_fields(), paper_fields(), model_fields()}) {
+    std::move(section.begin(), section.end(), std::back_inserter(fields));
+  }
+  return fields;
+}
+
+std::vector<std::string> keys_of(const std::vector<Field>& fields) {
+  std::vector<std::string> keys;
+  for (const Field& field : fields) keys.push_back(field.key);
+  return keys;
+}
+
+std::string path_of(const std::string& key) {
+  std::string path = fmt::format("/{}", key);
+  std::replace(path.begin(), path.end(), '.', '/');
+  return path;
+}
+
+}  // namespace timetrial::config

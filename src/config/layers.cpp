@@ -1,0 +1,193 @@
+// Flattening of JSON into known keys, the order of layers, and derived defaults.
+// SPDX-License-Identifier: Apache-2.0
+#include "layers.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "timetrial/base/error.h"
+
+namespace timetrial::config {
+
+namespace {
+
+// Walks one layer's JSON down to known keys.
+class Flattener {
+ public:
+  Flattener(const std::vector<Field>& fields, std::string root, bool benchmark)
+      : known_(keys_of(fields)), root_(std::move(root)), benchmark_(benchmark) {}
+
+  Values operator()(const Json& layer) {
+    walk(layer, "");
+    return std::move(values_);
+  }
+
+ private:
+  void walk(const Json& node, const std::string& prefix) {
+    if (!node.is_object()) throw ConfigError(where(prefix), fmt::format("{} is not an object, {{...}}", shown(node)));
+    for (const auto& [name, child] : node.items()) {
+      const std::string key = prefix.empty() ? name : prefix + "." + name;
+      if (std::find(known_.begin(), known_.end(), key) != known_.end()) {
+        const bool fresh = values_.emplace(key, Value{child, where(key), benchmark_}).second;
+        if (!fresh) throw ConfigError(where(key), "this key is given twice, nested and dotted; keep one");
+      } else if (is_section(key)) {
+        walk(child, key);
+      } else {
+        refuse_unknown(key, child);
+      }
+    }
+  }
+
+  bool is_section(const std::string& key) const {
+    return std::any_of(known_.begin(), known_.end(),
+                       [&](const std::string& candidate) { return candidate.starts_with(key + "."); });
+  }
+
+  [[noreturn]] void refuse_unknown(const std::string& key, const Json& value) const {
+    std::string near = nearest_word(key, known_);
+    if (near.empty()) near = nearest_leaf(key);
+    const std::string hint = near.empty() ? "no known key is near; the help lists them all"
+                                          : fmt::format("the nearest known key is {}", near);
+    throw ConfigError(where(shown_key(key)), fmt::format("unknown key with value {}; {}", shown(value), hint));
+  }
+
+  // A right name in the wrong section: "seed" for "train.seed".
+  std::string nearest_leaf(const std::string& key) const {
+    const auto leaf_of = [](const std::string& dotted) { return dotted.substr(dotted.rfind('.') + 1); };
+    std::vector<std::string> leaves;
+    for (const std::string& candidate : known_) leaves.push_back(leaf_of(candidate));
+    const std::string near = nearest_word(leaf_of(key), leaves);
+    for (const std::string& candidate : known_) {
+      if (!near.empty() && leaf_of(candidate) == near) return candidate;
+    }
+    return "";
+  }
+
+  std::string where(const std::string& key) const {
+    return key.empty() && !root_.empty() ? root_ : root_ + path_of(key);
+  }
+
+  std::vector<std::string> known_;
+  std::string root_;
+  bool benchmark_;
+  Values values_;
+};
+
+Values benchmark_layer(const std::vector<Field>& fields, const Json& layer, const std::string& root) {
+  return Flattener(fields, root, true)(layer);
+}
+
+// {"of": KEY, "minus": KEY} or {"of": KEY, "divided_by": NUMBER}.
+Json derived(const std::vector<Field>& fields, const RunConfig& config, const Value& value) {
+  const auto operand = [&](const std::string& name) {
+    const std::string key = member(value.json, name, value.path).get<std::string>();
+    const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.key == key; });
+    if (field == fields.end()) throw ConfigError(value.path, fmt::format("{} is no key to derive from", key));
+    return field->get(config);
+  };
+  const Json of = operand("of");
+  if (value.json.contains("minus")) return of.get<int64_t>() - operand("minus").get<int64_t>();
+  return of.get<double>() / member(value.json, "divided_by", value.path).get<double>();
+}
+
+}  // namespace
+
+const Json& member(const Json& object, const std::string& key, const std::string& path) {
+  const auto found = object.find(key);
+  if (found == object.end()) throw ConfigError(path + "/" + key, "is missing from the workload's benchmark.json");
+  return *found;
+}
+
+Values asked_values(const std::vector<Field>& fields, const Json& user, const Overrides& overrides) {
+  Values asked = Flattener(fields, "", false)(user);
+  Values set;
+  for (const auto& [key, text] : overrides) {
+    const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.key == key; });
+    const bool as_text = field == fields.end() || field->is_text;
+    Json value = as_text ? Json(text) : Json::parse(text, nullptr, false);
+    if (value.is_discarded()) value = text;  // the field's own check says what is wrong with it
+    const Values one = Flattener(fields, "", false)(Json{{key, value}});
+    if (set.contains(key)) throw ConfigError(path_of(key), "this key is overridden twice; keep one");
+    set.insert(one.begin(), one.end());
+  }
+  return laid_over(std::move(asked), set);
+}
+
+Values default_values(const std::vector<Field>& fields, const Json& benchmark, const Names& names) {
+  Values values;
+  for (const Field& field : fields) {
+    if (field.otherwise) values[field.key] = {*field.otherwise, path_of(field.key), false};
+  }
+  const Json& variants = member(benchmark, "variants", "");
+  const Json& forms = member(benchmark, "forms", "");
+  if (names.variant != kCustom) {
+    const Json& rules = member(benchmark, "mlperf", "");
+    const Json evaluation{{"evaluation", member(rules, "evaluation", "/mlperf")}};
+    values = laid_over(std::move(values), benchmark_layer(fields, evaluation, "/mlperf"));
+    values = laid_over(std::move(values), benchmark_layer(fields, member(benchmark, "defaults", ""), "/defaults"));
+    Json variant = member(variants, names.variant, "/variants");
+    variant.erase("forms");
+    variant.erase("description");
+    values = laid_over(std::move(values), benchmark_layer(fields, variant, "/variants/" + names.variant));
+  }
+  if (names.form != kCustom) {
+    Json form = member(forms, names.form, "/forms");
+    form.erase("description");
+    values = laid_over(std::move(values), benchmark_layer(fields, form, "/forms/" + names.form));
+    if (names.variant != kCustom) {
+      const std::string path = "/variants/" + names.variant;
+      const Json& own = member(member(variants, names.variant, "/variants"), "forms", path);
+      const Json& layer = member(own, names.form, path + "/forms");
+      values = laid_over(std::move(values), benchmark_layer(fields, layer, path + "/forms/" + names.form));
+    }
+  }
+  return values;
+}
+
+Values laid_over(Values under, const Values& over) {
+  for (const auto& [key, value] : over) under[key] = value;
+  return under;
+}
+
+RunConfig build(const std::vector<Field>& fields, const Values& values) {
+  RunConfig config;
+  const auto is_derived = [](const Value& value) { return value.benchmark && value.json.is_object(); };
+  for (const Field& field : fields) {
+    const auto found = values.find(field.key);
+    if (found != values.end() && !is_derived(found->second)) field.set(config, found->second.json, found->second.path);
+  }
+  for (const Field& field : fields) {
+    const auto found = values.find(field.key);
+    if (found == values.end() || !is_derived(found->second)) continue;
+    const Json value = derived(fields, config, found->second);
+    const std::string path = path_of(field.key);
+    try {
+      field.set(config, value, path);
+    } catch (const ConfigError& error) {
+      throw ConfigError(path, fmt::format("{} (it follows from {}; change those, or set it)",
+                                          std::string(error.what()).substr(path.size() + std::strlen(": ")),
+                                          found->second.json.contains("minus")
+                                              ? fmt::format("{} minus {}", found->second.json["of"].get<std::string>(),
+                                                            found->second.json["minus"].get<std::string>())
+                                              : found->second.json["of"].get<std::string>()));
+    }
+  }
+  return config;
+}
+
+std::vector<std::string> form_keys(const std::vector<Field>& fields, const Json& benchmark, const Names& names) {
+  Values values;
+  const auto add = [&](Json forms) {
+    for (Json& form : forms) {
+      form.erase("description");
+      values = laid_over(std::move(values), benchmark_layer(fields, form, "/forms"));
+    }
+  };
+  add(member(benchmark, "forms", ""));
+  if (names.variant != kCustom) add(benchmark["variants"][names.variant]["forms"]);
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : values) keys.push_back(key);
+  return keys;
+}
+
+}  // namespace timetrial::config

@@ -1,0 +1,56 @@
+// A RunConfig as JSON, as text and as a hash, and the help of its fields: all from the table.
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "field.h"
+
+namespace timetrial {
+
+namespace {
+
+using config::Field;
+
+size_t longest_key(const std::vector<Field>& fields) {
+  size_t width = 0;
+  for (const Field& field : fields) width = std::max(width, field.key.size());
+  return width;
+}
+
+}  // namespace
+
+Json effective_json(const RunConfig& run) {
+  Json effective = Json::object();
+  for (const Field& field : config::make_fields()) {
+    effective[Json::json_pointer(config::path_of(field.key))] = field.get(run);
+  }
+  return effective;
+}
+
+std::string effective_text(const RunConfig& run) {
+  const std::vector<Field> fields = config::make_fields();
+  const size_t width = longest_key(fields);
+  std::string text;
+  for (const Field& field : fields) text += fmt::format("{:<{}} = {}\n", field.key, width, field.get(run).dump());
+  return text;
+}
+
+std::string config_hash(const RunConfig& run) {
+  Json effective = effective_json(run);
+  effective["output"].erase("folder");
+  return hash_text(effective.dump());
+}
+
+std::string config_help() {
+  const std::vector<Field> fields = config::make_fields();
+  const size_t width = longest_key(fields);
+  std::string help;
+  for (const Field& field : fields) {
+    const std::string otherwise = field.otherwise ? fmt::format(" [default {}]", field.otherwise->dump()) : "";
+    help += fmt::format("{:<{}}  {} ({}){}\n", field.key, width, field.meaning, field.type, otherwise);
+  }
+  return help;
+}
+
+}  // namespace timetrial

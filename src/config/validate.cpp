@@ -1,0 +1,74 @@
+// Rules that bind several fields of a run.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/base/error.h"
+#include "timetrial/config/run_config.h"
+#include "values.h"
+
+namespace timetrial {
+
+namespace {
+
+void validate_batches(const RunConfig& run) {
+  const int64_t global = run.train.global_batch, micro = run.train.micro_batch;
+  const int64_t at_once = micro * run.parallel.data;
+  if (global % at_once == 0) return;
+  const int64_t below = global / at_once * at_once, above = below + at_once;
+  throw ConfigError("/train/global_batch",
+                    fmt::format("{} is not a multiple of micro_batch {} x dp {} = {}; use {}{}", global, micro,
+                                run.parallel.data, at_once, below > 0 ? fmt::format("{} or ", below) : "", above));
+}
+
+void validate_schedule(const TrainConfig& train) {
+  if (train.decay_steps <= train.warmup_steps) {
+    throw ConfigError("/train/decay_steps",
+                      fmt::format("{} must be above train.warmup_steps {}; raise it (or train.max_steps, where it "
+                                  "follows from that) or lower the warm-up",
+                                  train.decay_steps, train.warmup_steps));
+  }
+  if (train.end_learning_rate > train.learning_rate) {
+    throw ConfigError("/train/end_learning_rate", fmt::format("{} must not be above train.learning_rate {}; lower it",
+                                                              train.end_learning_rate, train.learning_rate));
+  }
+}
+
+void validate_length(const RunConfig& run) {
+  const int64_t interval = run.evaluation_interval_steps();
+  if (run.train.max_steps < interval) {
+    throw ConfigError(
+        "/train/max_steps",
+        fmt::format("{} steps end before the first evaluation, which comes after {} sequences = {} steps; "
+                    "use at least {}, or lower evaluation.every_samples to {}",
+                    run.train.max_steps, run.evaluation.every_samples, interval, interval,
+                    run.train.max_steps * run.train.global_batch));
+  }
+  constexpr double kMostTokens = 4611686018427387904.0;  // 2^62
+  const double tokens = static_cast<double>(run.train.max_steps) * static_cast<double>(run.train.global_batch) *
+                        static_cast<double>(run.model.sequence_length);
+  if (tokens > kMostTokens) {
+    throw ConfigError("/train/max_steps",
+                      fmt::format("{} steps of {} sequences are {:.3g} tokens, more than {:.3g} can "
+                                  "be counted; lower one of them",
+                                  run.train.max_steps, run.train.global_batch, tokens, kMostTokens));
+  }
+}
+
+void validate_device(const DeviceConfig& device) {
+  if (device.kind == DeviceKind::cpu && device.dtype == DType::bf16) {
+    throw ConfigError("/device/dtype", "bf16 storage on the CPU is not built yet; use f32");
+  }
+}
+
+}  // namespace
+
+void validate(const RunConfig& run) {
+  if (run.name.empty()) throw ConfigError("/name", "is empty; the config file needs a name before its .json");
+  config::require_loggable(run.name, "/name");
+  validate(run.model, "/model");
+  validate(run.parallel);
+  validate_batches(run);
+  validate_schedule(run.train);
+  validate_length(run);
+  validate_device(run.device);
+}
+
+}  // namespace timetrial
