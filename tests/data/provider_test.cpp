@@ -1,0 +1,253 @@
+// Batches as the trainer gets them: the right tokens in the right order, on every rank, and errors instead of bad ids.
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "data/token_files.h"
+#include "timetrial/base/error.h"
+#include "timetrial/data/indexed_data_provider.h"
+#include "timetrial/data/sample_order.h"
+
+namespace timetrial {
+namespace {
+
+using testing::contains;
+using testing::message_of;
+using Row = std::vector<int32_t>;
+
+std::vector<Row> rows_of(const HostBatch& batch) {
+  std::vector<Row> rows;
+  for (int64_t r = 0; r < batch.rows; ++r) {
+    const auto first = batch.tokens.begin() + r * batch.row_length;
+    rows.emplace_back(first, first + batch.row_length);
+  }
+  return rows;
+}
+
+class Provider : public testing::Folder {
+ protected:
+  Provider() {
+    std::vector<int> lengths;
+    for (int i = 0; i < 60; ++i) lengths.push_back(1 + i * 7 % 23);  // 700 tokens or so
+    begins_ = testing::begins_of(lengths);
+    counting_file("train", lengths);
+    counting_file("validation", {40, 61});
+  }
+
+  IndexedDataSpec spec() const {
+    return {.train_prefix = path("train"),
+            .validation_prefix = path("validation"),
+            .sequence_length = 8,
+            .vocabulary = begins_.back(),
+            .global_batch = 12,
+            .micro_batch = 2,
+            .training_samples = 12 * 20,
+            .evaluation_samples = 10,
+            .evaluation_batch = 4,
+            .seed = 5};
+  }
+
+  // What step `step` must hold over all ranks, straight from the order: tokens count up, so positions are the tokens.
+  std::vector<Row> direct(const IndexedDataProvider& provider, int64_t step) const {
+    std::vector<Row> rows;
+    std::vector<TokenPiece> pieces;
+    for (int64_t item = step * 12; item < step * 12 + 12; ++item) {
+      provider.training_order().pieces(item, pieces);
+      Row row;
+      for (const TokenPiece& piece : pieces) {
+        for (int64_t i = 0; i < piece.count; ++i) row.push_back(static_cast<int32_t>(piece.first + i));
+      }
+      rows.push_back(row);
+    }
+    return rows;
+  }
+
+  std::vector<int64_t> begins_;
+};
+
+TEST_F(Provider, PrefetchedOrderIsTheDirectOrder) {
+  IndexedDataProvider provider(spec());
+  EXPECT_GE(provider.training_samples(), 240);
+  const auto source = provider.training();
+  for (int64_t step = 0; step < 20; ++step) {
+    const HostBatch& batch = source->next();
+    EXPECT_EQ(batch.rows, 12);
+    EXPECT_EQ(batch.row_length, 9);
+    EXPECT_EQ(rows_of(batch), direct(provider, step)) << step;
+  }
+}
+
+TEST_F(Provider, ABatchStaysWhileTheNextIsRead) {
+  IndexedDataProvider provider(spec());
+  const auto source = provider.training();
+  for (int64_t step = 0; step < 10; ++step) {
+    const HostBatch& batch = source->next();
+    std::this_thread::sleep_for(std::chrono::milliseconds(3));  // time for the thread to run ahead
+    EXPECT_EQ(rows_of(batch), direct(provider, step)) << step;
+  }
+}
+
+TEST_F(Provider, RanksShareTheSameSet) {
+  for (const int dp : {2, 3, 6}) {
+    std::vector<std::unique_ptr<BatchSource>> sources;
+    IndexedDataProvider whole(spec());
+    for (int rank = 0; rank < dp; ++rank) {
+      IndexedDataSpec part = spec();
+      part.dp_rank = rank;
+      part.dp_size = dp;
+      sources.push_back(IndexedDataProvider(part).training());  // a source outlives its provider
+    }
+    for (int64_t step = 0; step < 5; ++step) {
+      std::vector<Row> all, expected = direct(whole, step);
+      for (const auto& source : sources) {
+        const std::vector<Row> own = rows_of(source->next());
+        EXPECT_EQ(own.size(), 12u / static_cast<size_t>(dp));
+        all.insert(all.end(), own.begin(), own.end());
+      }
+      std::sort(all.begin(), all.end());
+      std::sort(expected.begin(), expected.end());
+      EXPECT_EQ(all, expected) << "dp " << dp << " step " << step;
+    }
+  }
+}
+
+// 10 samples in batches of 4, 4, 2: on 3 ranks some of the last batch's shares are empty, and nothing is lost.
+TEST_F(Provider, EvaluationIsFixedCompleteAndStartsAgain) {
+  for (int round = 0; round < 2; ++round) {
+    std::vector<Row> all;
+    for (int rank = 0; rank < 3; ++rank) {
+      IndexedDataSpec part = spec();
+      part.global_batch = 6;
+      part.dp_rank = rank;
+      part.dp_size = 3;
+      part.seed = static_cast<uint32_t>(round);  // of no influence
+      IndexedDataProvider provider(part);
+      EXPECT_EQ(provider.evaluation_batches(), 3);
+      const auto evaluate = [&provider] {
+        const auto source = provider.evaluation();
+        std::vector<Row> own;
+        for (int batch = 0; batch < 3; ++batch) {
+          for (const Row& row : rows_of(source->next())) own.push_back(row);
+        }
+        EXPECT_THROW(source->next(), Error);
+        return own;
+      };
+      const std::vector<Row> own = evaluate();
+      EXPECT_EQ(evaluate(), own);
+      all.insert(all.end(), own.begin(), own.end());
+    }
+    std::sort(all.begin(), all.end());
+    ASSERT_EQ(all.size(), 10u);
+    for (int32_t i = 0; i < 10; ++i) {
+      Row expected(9);
+      std::iota(expected.begin(), expected.end(), 8 * i);
+      EXPECT_EQ(all[static_cast<size_t>(i)], expected);
+    }
+  }
+}
+
+TEST_F(Provider, ShuffledEvaluationFollowsTheSeed) {
+  const auto first_rows = [&](uint32_t seed) {
+    IndexedDataSpec shuffled = spec();
+    shuffled.evaluation_shuffle = true;
+    shuffled.seed = seed;
+    return rows_of(IndexedDataProvider(shuffled).evaluation()->next());
+  };
+  EXPECT_EQ(first_rows(3), first_rows(3));
+  EXPECT_NE(first_rows(3), first_rows(4));
+}
+
+TEST_F(Provider, CyclicTrainingGoesOn) {
+  IndexedDataSpec cyclic = spec();
+  cyclic.training_sampler = SamplerKind::cyclic;
+  cyclic.training_samples = 24;
+  IndexedDataProvider provider(cyclic);
+  const auto source = provider.training();
+  for (int64_t step = 0; step < provider.training_samples() / 12 + 5; ++step) EXPECT_EQ(source->next().rows, 12);
+}
+
+TEST_F(Provider, AnIdBeyondTheVocabularyStopsTheRunWithItsPlace) {
+  IndexedDataSpec small = spec();
+  small.vocabulary = 30;
+  small.evaluation_samples = 8;
+  IndexedDataProvider provider(small);
+  const auto source = provider.evaluation();
+  const auto take_all = [&] {
+    for (int i = 0; i < 2; ++i) source->next();
+  };
+  // Tokens are their own positions; batch 0 is tokens 0 to 32, so 30 is the first one beyond.
+  const std::string line = message_of<DataError>(take_all);
+  EXPECT_TRUE(contains(line, "validation.bin"));
+  EXPECT_TRUE(contains(line, "token id 30 at token position 30 (document 0) is outside the vocabulary of 30 ids"));
+  EXPECT_THROW(source->next(), DataError);  // and it stays so
+}
+
+TEST_F(Provider, GoodBatchesComeBeforeTheError) {
+  IndexedDataSpec later = spec();
+  later.vocabulary = 50;  // evaluation batch 1 is tokens 32 to 64
+  IndexedDataProvider provider(later);
+  const auto source = provider.evaluation();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the thread has met the error by now
+  EXPECT_EQ(source->next().rows, 4);
+  EXPECT_TRUE(
+      contains(message_of<DataError>([&] { source->next(); }), "token id 50 at token position 50 (document 1)"));
+}
+
+TEST_F(Provider, ANegativeIdIsBeyondToo) {
+  IndexedDataSpec odd = spec();
+  const std::string bytes = get("validation.bin");
+  std::string changed = bytes;
+  changed[4 * 3 + 3] = '\x80';  // sign of token 3
+  put("validation.bin", changed);
+  IndexedDataProvider provider(odd);
+  EXPECT_TRUE(contains(message_of<DataError>([&] { provider.evaluation()->next(); }),
+                       "token id -2147483645 at token position 3"));
+}
+
+TEST_F(Provider, AFileThatShrinksStopsTheRun) {
+  IndexedDataProvider provider(spec());
+  std::filesystem::resize_file(path("train.bin"), 400);
+  const auto source = provider.training();
+  const auto take_all = [&] {
+    for (int i = 0; i < 20; ++i) source->next();
+  };
+  EXPECT_TRUE(contains(message_of<DataError>(take_all), "shrank while in use"));
+}
+
+TEST_F(Provider, DestructorStopsAThreadThatIsAhead) {
+  IndexedDataProvider provider(spec());
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 50; ++i) provider.training();
+  for (int i = 0; i < 50; ++i) provider.training()->next();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+}
+
+TEST_F(Provider, RefusesFilesThatAreTooShort) {
+  counting_file("short", {5, 3});
+  counting_file("none", {});
+  const auto refusal = [&](auto change) {
+    IndexedDataSpec changed = spec();
+    change(changed);
+    return message_of<UserError>([&] { IndexedDataProvider provider(changed); });
+  };
+  EXPECT_TRUE(
+      contains(refusal([&](auto& s) { s.train_prefix = path("short"); }), "has 8 tokens, one sequence of 8 needs 9"));
+  EXPECT_TRUE(contains(refusal([&](auto& s) { s.train_prefix = path("none"); }), "none.idx: has no documents"));
+  EXPECT_TRUE(contains(refusal([&](auto& s) { s.validation_prefix = path("short"); }), "has 8 tokens"));
+  EXPECT_TRUE(contains(refusal([&](auto& s) { s.evaluation_samples = 13; }),
+                       "gives 12 samples of 8 tokens, an evaluation asks for 13"));
+  EXPECT_TRUE(contains(refusal([&](auto& s) { s.micro_batch = 5; }), "not a multiple of micro batch 5"));
+}
+
+TEST_F(Provider, WithoutEvaluationNoValidationFileIsNeeded) {
+  IndexedDataSpec only = spec();
+  only.validation_prefix = "";
+  only.evaluation_samples = 0;
+  IndexedDataProvider provider(only);
+  EXPECT_EQ(provider.evaluation_batches(), 0);
+  EXPECT_EQ(provider.training()->next().rows, 12);
+}
+
+}  // namespace
+}  // namespace timetrial
