@@ -1,0 +1,66 @@
+// Dense product and bias gradient: checks for both devices, then dispatch.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/ops/matmul.h"
+
+#include "ops/cpu/matmul.h"
+#include "ops/cuda/matmul.h"
+#include "ops/dispatch.h"
+
+namespace timetrial::ops {
+
+namespace {
+
+void check(const Matmul& a, StreamRef stream) {
+  check_devices("matmul", {a.c, a.a, a.b, a.bias}, stream);
+  TIMETRIAL_CHECK(a.c.shape().rank() == 2 && a.a.shape().rank() == 2 && a.b.shape().rank() == 2,
+                  "matmul: c {}, a {}, b {}: all three are matrices", a.c.shape(), a.a.shape(), a.b.shape());
+  const int64_t m = a.a.dim(a.transpose_a ? 1 : 0), k = a.a.dim(a.transpose_a ? 0 : 1);
+  const int64_t n = a.b.dim(a.transpose_b ? 0 : 1), k_of_b = a.b.dim(a.transpose_b ? 1 : 0);
+  TIMETRIAL_CHECK(k == k_of_b && a.c.shape() == (Shape{m, n}), "matmul: a {}{} times b {}{} does not make c {}",
+                  a.a.shape(), a.transpose_a ? " transposed" : "", a.b.shape(), a.transpose_b ? " transposed" : "",
+                  a.c.shape());
+  TIMETRIAL_CHECK(a.a.dtype() == a.b.dtype(), "matmul: a is {}, b is {}", name_of(a.a.dtype()), name_of(a.b.dtype()));
+  const bool wider = a.a.dtype() == DType::bf16 && a.c.dtype() == DType::f32;
+  TIMETRIAL_CHECK(a.c.dtype() == a.a.dtype() || wider, "matmul: {} products into {}", name_of(a.a.dtype()),
+                  name_of(a.c.dtype()));
+  TIMETRIAL_CHECK(a.c.bytes() == 0 || (a.c.raw() != a.a.raw() && a.c.raw() != a.b.raw()),
+                  "matmul: c {} shares memory with an operand", a.c.shape());
+  if (!a.bias) return;
+  TIMETRIAL_CHECK(a.bias.shape() == Shape{n} && a.bias.dtype() == a.c.dtype(), "matmul: bias {} {} for c {} {}",
+                  a.bias.shape(), name_of(a.bias.dtype()), a.c.shape(), name_of(a.c.dtype()));
+}
+
+void check(const BiasBackward& a, StreamRef stream) {
+  check_devices("bias_backward", {a.d_bias, a.d_out}, stream);
+  TIMETRIAL_CHECK(a.d_out.shape().rank() == 2 && a.d_bias.shape() == Shape{a.d_out.dim(1)},
+                  "bias_backward: d_bias {} for d_out {}", a.d_bias.shape(), a.d_out.shape());
+  const bool wider = a.d_out.dtype() == DType::bf16 && a.d_bias.dtype() == DType::f32;
+  TIMETRIAL_CHECK(a.d_bias.dtype() == a.d_out.dtype() || wider, "bias_backward: sum of {} into {}",
+                  name_of(a.d_out.dtype()), name_of(a.d_bias.dtype()));
+}
+
+}  // namespace
+
+void matmul(const Matmul& a, StreamRef stream) {
+  check(a, stream);
+  switch (stream.device.kind) {
+    case DeviceKind::cpu:
+      return visit_float(a.a.dtype(), [&]<class T>() { cpu::matmul<T>(a); });
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) return cuda::matmul(a, stream);
+      throw_without_cuda("matmul");
+  }
+}
+
+void bias_backward(const BiasBackward& a, StreamRef stream) {
+  check(a, stream);
+  switch (stream.device.kind) {
+    case DeviceKind::cpu:
+      return visit_float(a.d_out.dtype(), [&]<class T>() { cpu::bias_backward<T>(a); });
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) return cuda::bias_backward(a, stream);
+      throw_without_cuda("bias_backward");
+  }
+}
+
+}  // namespace timetrial::ops
