@@ -1,0 +1,90 @@
+// AdamW, gradient norm and clip: checks, then dispatch.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/ops/adamw.h"
+
+#include "ops/cpu/adamw.h"
+#include "ops/dispatch.h"
+
+namespace timetrial::ops {
+
+static_assert(sizeof(StepScalars) == 6 * sizeof(int32_t), "AdamW::scalars is six int32");
+
+namespace {
+
+void check_segments(std::string_view op, std::span<const ParameterSegment> segments, int64_t elements) {
+  for (const ParameterSegment& s : segments)
+    TIMETRIAL_CHECK(0 <= s.begin && s.begin <= s.end && s.end <= elements, "{}: segment [{}, {}) of {} elements", op,
+                    s.begin, s.end, elements);
+}
+
+void check_scalar(std::string_view op, const Tensor& tensor, DType dtype) {
+  TIMETRIAL_CHECK(tensor.shape() == Shape{1} && tensor.dtype() == dtype, "{}: {} {}, expected one {}", op,
+                  tensor.shape(), name_of(tensor.dtype()), name_of(dtype));
+}
+
+// The type that norms, masters and moments are kept in beside gradients of this type.
+DType statistics_of(DType gradient) { return gradient == DType::f64 ? DType::f64 : DType::f32; }
+
+}  // namespace
+
+void squared_norm(const SquaredNorm& a, std::span<const ParameterSegment> segments, StreamRef stream) {
+  constexpr std::string_view kOp = "squared_norm";
+  check_devices(kOp, {a.out, a.gradient}, stream);
+  check_scalar(kOp, a.out, statistics_of(a.gradient.dtype()));
+  check_segments(kOp, segments, a.gradient.elements());
+  switch (stream.device.kind) {
+    case DeviceKind::cpu:
+      return visit_float(a.gradient.dtype(), [&]<class T>() { cpu::squared_norm<T>(a, segments); });
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      throw_without_cuda(kOp);
+  }
+}
+
+void clip_coefficient(const ClipCoefficient& a, StreamRef stream) {
+  constexpr std::string_view kOp = "clip_coefficient";
+  check_devices(kOp, {a.norm, a.coefficient, a.squared}, stream);
+  check_scalar(kOp, a.squared, statistics_of(a.squared.dtype()));
+  check_scalar(kOp, a.norm, a.squared.dtype());
+  check_scalar(kOp, a.coefficient, a.squared.dtype());
+  TIMETRIAL_CHECK(a.clip_norm > 0, "{}: clip norm {}", kOp, a.clip_norm);
+  switch (stream.device.kind) {
+    case DeviceKind::cpu:
+      return visit_float(a.squared.dtype(), [&]<class T>() { cpu::clip_coefficient<T>(a); });
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      throw_without_cuda(kOp);
+  }
+}
+
+void adamw(const AdamW& a, std::span<const ParameterSegment> segments, StreamRef stream) {
+  constexpr std::string_view kOp = "adamw";
+  check_devices(kOp, {a.weight, a.master, a.moment_1, a.moment_2, a.gradient, a.coefficient, a.scalars}, stream);
+  for (const Tensor& tensor : {a.weight, a.moment_1, a.moment_2, a.gradient})
+    TIMETRIAL_CHECK(tensor.shape() == a.master.shape() && a.master.shape().rank() == 1, "{}: {} beside a master {}",
+                    kOp, tensor.shape(), a.master.shape());
+  for (const Tensor& tensor : {a.moment_1, a.moment_2})
+    TIMETRIAL_CHECK(tensor.dtype() == a.master.dtype(), "{}: {} moments beside a {} master", kOp,
+                    name_of(tensor.dtype()), name_of(a.master.dtype()));
+  for (const Tensor& tensor : {a.weight, a.gradient}) {
+    const bool narrower = tensor.dtype() == DType::bf16 && a.master.dtype() == DType::f32;
+    TIMETRIAL_CHECK(tensor.dtype() == a.master.dtype() || narrower, "{}: {} weight or gradient beside a {} master", kOp,
+                    name_of(tensor.dtype()), name_of(a.master.dtype()));
+  }
+  check_scalar(kOp, a.coefficient, a.master.dtype());
+  TIMETRIAL_CHECK(a.scalars.shape() == Shape{6} && a.scalars.dtype() == DType::i32, "{}: scalars {} {}", kOp,
+                  a.scalars.shape(), name_of(a.scalars.dtype()));
+  check_segments(kOp, segments, a.master.elements());
+  switch (stream.device.kind) {
+    case DeviceKind::cpu:
+      TIMETRIAL_CHECK(a.weight.dtype() == a.master.dtype() && a.gradient.dtype() == a.master.dtype(),
+                      "{}: {} weight and {} gradient beside a {} master are not built for the CPU", kOp,
+                      name_of(a.weight.dtype()), name_of(a.gradient.dtype()), name_of(a.master.dtype()));
+      return visit_float(a.master.dtype(), [&]<class T>() { cpu::adamw<T>(a, segments); });
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      throw_without_cuda(kOp);
+  }
+}
+
+}  // namespace timetrial::ops

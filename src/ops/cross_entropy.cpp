@@ -1,0 +1,52 @@
+// Cross entropy: checks, then dispatch.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/ops/cross_entropy.h"
+
+#include "ops/cpu/cross_entropy.h"
+#include "ops/dispatch.h"
+
+namespace timetrial::ops {
+
+namespace {
+
+void check(std::string_view op, const Tensor& logits, const Tensor& labels,
+           std::initializer_list<Tensor> row_statistics) {
+  TIMETRIAL_CHECK(logits.shape().rank() == 2 && logits.dim(1) > 0, "{}: logits {}", op, logits.shape());
+  const Shape rows{logits.dim(0)};
+  TIMETRIAL_CHECK(labels.shape() == rows && labels.dtype() == DType::i32, "{}: labels {} {} for logits {}", op,
+                  labels.shape(), name_of(labels.dtype()), logits.shape());
+  const DType statistics = logits.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  for (const Tensor& tensor : row_statistics)
+    TIMETRIAL_CHECK(tensor.shape() == rows && tensor.dtype() == statistics, "{}: loss or lse {} {} for logits {} {}",
+                    op, tensor.shape(), name_of(tensor.dtype()), logits.shape(), name_of(logits.dtype()));
+}
+
+}  // namespace
+
+void cross_entropy_forward(const CrossEntropyForward& a, StreamRef stream) {
+  constexpr std::string_view kOp = "cross_entropy_forward";
+  check_devices(kOp, {a.loss, a.lse, a.logits, a.labels}, stream);
+  check(kOp, a.logits, a.labels, {a.loss, a.lse});
+  switch (stream.device.kind) {
+    case DeviceKind::cpu:
+      return visit_float(a.logits.dtype(), [&]<class T>() { cpu::cross_entropy_forward<T>(a); });
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      throw_without_cuda(kOp);
+  }
+}
+
+void cross_entropy_backward(const CrossEntropyBackward& a, StreamRef stream) {
+  constexpr std::string_view kOp = "cross_entropy_backward";
+  check_devices(kOp, {a.logits, a.lse, a.labels}, stream);
+  check(kOp, a.logits, a.labels, {a.lse});
+  switch (stream.device.kind) {
+    case DeviceKind::cpu:
+      return visit_float(a.logits.dtype(), [&]<class T>() { cpu::cross_entropy_backward<T>(a); });
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      throw_without_cuda(kOp);
+  }
+}
+
+}  // namespace timetrial::ops
