@@ -2,27 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/ops/gated_activation.h"
 
+#include "ops/checks.h"
 #include "ops/cpu/gated_activation.h"
 #include "ops/dispatch.h"
 
 namespace timetrial::ops {
-
-namespace {
-
-struct Expected {
-  std::string_view op, name;
-  DType dtype;
-  Shape shape;
-};
-void check_tensor(const Tensor& tensor, const Expected& x) {
-  TIMETRIAL_CHECK(tensor.dtype() == x.dtype && tensor.shape() == x.shape, "{}: {} is {} {}, expected {} {}", x.op,
-                  x.name, name_of(tensor.dtype()), tensor.shape(), name_of(x.dtype), x.shape);
-}
-
-// Gates stay fp32 beside bf16 rows.
-DType gate_dtype(DType rows) { return rows == DType::f64 ? DType::f64 : DType::f32; }
-
-}  // namespace
 
 void gated_activation_forward(const GatedActivationForward& a, StreamRef stream) {
   constexpr std::string_view op = "gated_activation_forward";
@@ -31,7 +15,7 @@ void gated_activation_forward(const GatedActivationForward& a, StreamRef stream)
   const int64_t rows = a.out.dim(0), width = a.out.dim(1);
   check_tensor(a.out, {op, "out", dtype, {rows, width}});
   check_tensor(a.hidden, {op, "hidden", dtype, {rows, 2 * width}});
-  if (a.gate_rows) check_tensor(a.gate_rows, {op, "gate_rows", gate_dtype(dtype), {rows}});
+  if (a.gate_rows) check_tensor(a.gate_rows, {op, "gate_rows", wide(dtype), {rows}});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
       return visit_float(dtype, [&]<class T>() { cpu::gated_activation_forward<T>(a); });
@@ -49,8 +33,8 @@ void gated_activation_backward(const GatedActivationBackward& a, StreamRef strea
   check_tensor(a.d_out, {op, "d_out", dtype, {rows, width}});
   check_tensor(a.hidden, {op, "hidden", dtype, {rows, 2 * width}});
   check_tensor(a.d_hidden, {op, "d_hidden", dtype, {rows, 2 * width}});
-  if (a.gate_rows) check_tensor(a.gate_rows, {op, "gate_rows", gate_dtype(dtype), {rows}});
-  if (a.d_gate_rows) check_tensor(a.d_gate_rows, {op, "d_gate_rows", gate_dtype(dtype), {rows}});
+  if (a.gate_rows) check_tensor(a.gate_rows, {op, "gate_rows", wide(dtype), {rows}});
+  if (a.d_gate_rows) check_tensor(a.d_gate_rows, {op, "d_gate_rows", wide(dtype), {rows}});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
       return visit_float(dtype, [&]<class T>() { cpu::gated_activation_backward<T>(a); });

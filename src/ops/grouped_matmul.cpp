@@ -1,23 +1,14 @@
-// Grouped products: what they accept, checked once for every device. Group sizes are data on the device and are not
-// looked at here. SPDX-License-Identifier: Apache-2.0
+// Grouped products: what they accept, checked once for every device; group sizes are device data, not seen here.
+// SPDX-License-Identifier: Apache-2.0
 #include "timetrial/ops/grouped_matmul.h"
 
+#include "ops/checks.h"
 #include "ops/cpu/grouped_matmul.h"
 #include "ops/dispatch.h"
 
 namespace timetrial::ops {
 
 namespace {
-
-struct Expected {
-  std::string_view op, name;
-  DType dtype;
-  Shape shape;
-};
-void check_tensor(const Tensor& tensor, const Expected& x) {
-  TIMETRIAL_CHECK(tensor.dtype() == x.dtype && tensor.shape() == x.shape, "{}: {} is {} {}, expected {} {}", x.op,
-                  x.name, name_of(tensor.dtype()), tensor.shape(), name_of(x.dtype), x.shape);
-}
 
 // Number of experts.
 int64_t check_groups(std::string_view op, const Tensor& expert_begin) {
@@ -32,9 +23,6 @@ void check_rows(std::string_view op, std::string_view name, const Tensor& tensor
   TIMETRIAL_CHECK(tensor.shape().rank() == 2 && tensor.dim(1) > 0, "{}: {} is {}, expected rows of at least one column",
                   op, name, tensor.shape());
 }
-
-// Gates, and gradients accumulated over micro batches, stay fp32 beside bf16.
-DType wide(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
 void check_accumulated(const Tensor& tensor, Expected x) {
   if (tensor.dtype() == wide(x.dtype)) x.dtype = tensor.dtype();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "ops/checks.h"
 #include "ops/cpu/rope.h"
 #include "ops/dispatch.h"
 
@@ -41,7 +42,7 @@ void check(const Rope& a, StreamRef stream) {
   TIMETRIAL_CHECK(a.x.dim(0) % length == 0, "rope: {} rows are no whole sequences of {}", a.x.dim(0), length);
   TIMETRIAL_CHECK(a.x.shape().rank() == 2 && a.heads > 0 && a.heads * 2 * half <= a.x.dim(1),
                   "rope: {} heads of {} channels in x {}", a.heads, 2 * half, a.x.shape());
-  const DType expected = a.x.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const DType expected = wide(a.x.dtype());
   TIMETRIAL_CHECK(a.cos.dtype() == expected && a.sin.dtype() == expected, "rope: x is {}, the table {} and {}",
                   name_of(a.x.dtype()), name_of(a.cos.dtype()), name_of(a.sin.dtype()));
 }

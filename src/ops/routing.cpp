@@ -4,35 +4,19 @@
 
 #include <limits>
 
+#include "ops/checks.h"
 #include "ops/cpu/routing.h"
 #include "ops/dispatch.h"
 
 namespace timetrial::ops {
-
-namespace {
-
-void check_i32(std::string_view op, std::string_view name, const Tensor& tensor, const Shape& shape) {
-  TIMETRIAL_CHECK(tensor.dtype() == DType::i32 && tensor.shape() == shape, "{}: {} is {} {}, expected i32 {}", op, name,
-                  name_of(tensor.dtype()), tensor.shape(), shape);
-}
-
-void check_like(std::string_view op, std::string_view name, const Tensor& tensor, DType dtype, const Shape& shape) {
-  TIMETRIAL_CHECK(tensor.dtype() == dtype && tensor.shape() == shape, "{}: {} is {} {}, expected {} {}", op, name,
-                  name_of(tensor.dtype()), tensor.shape(), name_of(dtype), shape);
-}
-
-// Gates stay fp32 beside bf16 rows.
-DType gate_dtype(DType rows) { return rows == DType::f64 ? DType::f64 : DType::f32; }
-
-}  // namespace
 
 void route_forward(const RouteForward& a, StreamRef stream) {
   check_devices("route_forward", {a.expert, a.gate, a.logits}, stream);
   const Shape chosen = {a.logits.dim(0), a.gate.dim(1)};
   TIMETRIAL_CHECK(a.logits.shape().rank() == 2 && chosen[1] > 0 && chosen[1] <= a.logits.dim(1),
                   "route_forward: {} choices among logits {}", chosen[1], a.logits.shape());
-  check_i32("route_forward", "expert", a.expert, chosen);
-  check_like("route_forward", "gate", a.gate, gate_dtype(a.logits.dtype()), chosen);
+  check_tensor(a.expert, {"route_forward", "expert", DType::i32, chosen});
+  check_tensor(a.gate, {"route_forward", "gate", wide(a.logits.dtype()), chosen});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
       return visit_float(a.logits.dtype(), [&]<class T>() { cpu::route_forward<T>(a); });
@@ -47,9 +31,9 @@ void route_backward(const RouteBackward& a, StreamRef stream) {
   const Shape chosen = {a.d_logits.dim(0), a.gate.dim(1)};
   TIMETRIAL_CHECK(a.d_logits.shape().rank() == 2 && chosen[1] > 0 && chosen[1] <= a.d_logits.dim(1),
                   "route_backward: {} choices among d_logits {}", chosen[1], a.d_logits.shape());
-  check_i32("route_backward", "expert", a.expert, chosen);
-  check_like("route_backward", "gate", a.gate, gate_dtype(a.d_logits.dtype()), chosen);
-  check_like("route_backward", "d_gate", a.d_gate, gate_dtype(a.d_logits.dtype()), chosen);
+  check_tensor(a.expert, {"route_backward", "expert", DType::i32, chosen});
+  check_tensor(a.gate, {"route_backward", "gate", wide(a.d_logits.dtype()), chosen});
+  check_tensor(a.d_gate, {"route_backward", "d_gate", wide(a.d_logits.dtype()), chosen});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
       return visit_float(a.d_logits.dtype(), [&]<class T>() { cpu::route_backward<T>(a); });
@@ -64,11 +48,11 @@ void group_by_expert(const GroupByExpert& a, StreamRef stream) {
   TIMETRIAL_CHECK(a.expert.shape().rank() == 2, "group_by_expert: expert is {}, expected (N, k)", a.expert.shape());
   TIMETRIAL_CHECK(a.expert.elements() <= std::numeric_limits<int32_t>::max(),
                   "group_by_expert: {} pairs do not fit int32 indices", a.expert.elements());
-  check_i32("group_by_expert", "expert", a.expert, a.expert.shape());
-  check_i32("group_by_expert", "expert_begin", a.expert_begin, Shape{a.expert_begin.dim(0)});
+  check_tensor(a.expert, {"group_by_expert", "expert", DType::i32, a.expert.shape()});
+  check_tensor(a.expert_begin, {"group_by_expert", "expert_begin", DType::i32, Shape{a.expert_begin.dim(0)}});
   TIMETRIAL_CHECK(a.expert_begin.dim(0) >= 2, "group_by_expert: expert_begin {} has no expert", a.expert_begin.shape());
-  check_i32("group_by_expert", "source", a.source, Shape{a.expert.elements()});
-  check_i32("group_by_expert", "row_of", a.row_of, a.expert.shape());
+  check_tensor(a.source, {"group_by_expert", "source", DType::i32, Shape{a.expert.elements()}});
+  check_tensor(a.row_of, {"group_by_expert", "row_of", DType::i32, a.expert.shape()});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
       return cpu::group_by_expert(a);
@@ -82,13 +66,13 @@ void gather_rows(const GatherRows& a, StreamRef stream) {
   check_devices("gather_rows", {a.rows, a.gate_rows, a.x, a.gate, a.source}, stream);
   const int64_t rows = a.source.dim(0);
   TIMETRIAL_CHECK(a.choices > 0, "gather_rows: {} choices", a.choices);
-  check_i32("gather_rows", "source", a.source, Shape{rows});
-  check_like("gather_rows", "rows", a.rows, a.x.dtype(), Shape{rows, a.x.dim(1)});
+  check_tensor(a.source, {"gather_rows", "source", DType::i32, Shape{rows}});
+  check_tensor(a.rows, {"gather_rows", "rows", a.x.dtype(), Shape{rows, a.x.dim(1)}});
   TIMETRIAL_CHECK(a.x.shape().rank() == 2, "gather_rows: x is {}, expected (N, C)", a.x.shape());
   TIMETRIAL_CHECK(bool(a.gate) == bool(a.gate_rows), "gather_rows: gate and gate_rows come together");
   if (a.gate) {
-    check_like("gather_rows", "gate", a.gate, gate_dtype(a.x.dtype()), Shape{a.x.dim(0), a.choices});
-    check_like("gather_rows", "gate_rows", a.gate_rows, gate_dtype(a.x.dtype()), Shape{rows});
+    check_tensor(a.gate, {"gather_rows", "gate", wide(a.x.dtype()), Shape{a.x.dim(0), a.choices}});
+    check_tensor(a.gate_rows, {"gather_rows", "gate_rows", wide(a.x.dtype()), Shape{rows}});
   }
   switch (stream.device.kind) {
     case DeviceKind::cpu:
@@ -102,8 +86,8 @@ void gather_rows(const GatherRows& a, StreamRef stream) {
 void combine_rows(const CombineRows& a, StreamRef stream) {
   check_devices("combine_rows", {a.y, a.rows, a.row_of}, stream);
   TIMETRIAL_CHECK(a.y.shape().rank() == 2, "combine_rows: y is {}, expected (N, C)", a.y.shape());
-  check_like("combine_rows", "rows", a.rows, a.y.dtype(), Shape{a.rows.dim(0), a.y.dim(1)});
-  check_i32("combine_rows", "row_of", a.row_of, Shape{a.y.dim(0), a.row_of.dim(1)});
+  check_tensor(a.rows, {"combine_rows", "rows", a.y.dtype(), Shape{a.rows.dim(0), a.y.dim(1)}});
+  check_tensor(a.row_of, {"combine_rows", "row_of", DType::i32, Shape{a.y.dim(0), a.row_of.dim(1)}});
   TIMETRIAL_CHECK(a.row_of.dim(1) > 0, "combine_rows: row_of {} has no choice", a.row_of.shape());
   switch (stream.device.kind) {
     case DeviceKind::cpu:
@@ -116,8 +100,8 @@ void combine_rows(const CombineRows& a, StreamRef stream) {
 
 void ungroup_scalars(const UngroupScalars& a, StreamRef stream) {
   check_devices("ungroup_scalars", {a.out, a.values, a.row_of}, stream);
-  check_i32("ungroup_scalars", "row_of", a.row_of, a.out.shape());
-  check_like("ungroup_scalars", "values", a.values, a.out.dtype(), Shape{a.values.dim(0)});
+  check_tensor(a.row_of, {"ungroup_scalars", "row_of", DType::i32, a.out.shape()});
+  check_tensor(a.values, {"ungroup_scalars", "values", a.out.dtype(), Shape{a.values.dim(0)}});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
       return visit_float(a.out.dtype(), [&]<class T>() { cpu::ungroup_scalars<T>(a); });

@@ -1,8 +1,8 @@
-// Gated activation on the CPU. The formulas of spec 2.4 and 3.1 are written once; the fp32 rows are compiled per
-// instruction set and vectorise through fast_exp. SPDX-License-Identifier: Apache-2.0
+// Gated activation on the CPU: the formulas of spec 2.4 and 3.1 once, fp32 rows compiled per instruction set.
+// SPDX-License-Identifier: Apache-2.0
 #include "ops/cpu/gated_activation.h"
 
-#include "ops/cpu/share.h"
+#include "ops/cpu/parallel.h"
 #include "ops/cpu/vector_math.h"
 
 namespace timetrial::ops::cpu {
@@ -93,10 +93,8 @@ void gated_activation_forward(const GatedActivationForward& a) {
   const int64_t width = a.out.dim(1);
   T* out = a.out.data<T>();
   const T *hidden = a.hidden.data<T>(), *gates = a.gate_rows ? a.gate_rows.data<T>() : nullptr;
-#pragma omp parallel
-  {
-    const Range mine = my_share(a.out.dim(0));
-    for (int64_t r = mine.begin; r < mine.end; ++r) {
+  parallel_ranges(a.out.dim(0), width, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
       const ForwardRow<T> row = {out + r * width, hidden + r * 2 * width, gates ? gates[r] : T{1}, width};
       switch (a.kind) {
         case GatedActivationKind::swiglu:
@@ -107,7 +105,7 @@ void gated_activation_forward(const GatedActivationForward& a) {
           break;
       }
     }
-  }
+  });
 }
 
 template <class T>
@@ -116,10 +114,8 @@ void gated_activation_backward(const GatedActivationBackward& a) {
   T *d_hidden = a.d_hidden.data<T>(), *d_gates = a.d_gate_rows ? a.d_gate_rows.data<T>() : nullptr;
   const T *d_out = a.d_out.data<T>(), *hidden = a.hidden.data<T>(),
           *gates = a.gate_rows ? a.gate_rows.data<T>() : nullptr;
-#pragma omp parallel
-  {
-    const Range mine = my_share(a.d_out.dim(0));
-    for (int64_t r = mine.begin; r < mine.end; ++r) {
+  parallel_ranges(a.d_out.dim(0), width, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
       const BackwardRow<T> row = {d_hidden + r * 2 * width, d_out + r * width, hidden + r * 2 * width,
                                   gates ? gates[r] : T{1}, width};
       T d_gate = 0;
@@ -133,7 +129,7 @@ void gated_activation_backward(const GatedActivationBackward& a) {
       }
       if (d_gates) d_gates[r] = d_gate;
     }
-  }
+  });
 }
 
 template void gated_activation_forward<float>(const GatedActivationForward&);

@@ -1,16 +1,21 @@
-// Grouped products on the CPU. Work is cut evenly whatever the router does: rows for outputs per row, columns for sums
-// over rows. Every output element is written by one thread. SPDX-License-Identifier: Apache-2.0
+// Grouped products on the CPU, cut evenly whatever the router does: rows, or columns where rows are summed over.
+// SPDX-License-Identifier: Apache-2.0
 #include "ops/cpu/grouped_matmul.h"
 
 #include <algorithm>
+#include <atomic>
 
+#include "ops/cpu/parallel.h"
 #include "ops/cpu/sgemm.h"
-#include "ops/cpu/share.h"
 #include "ops/cpu/vector_math.h"
 
 namespace timetrial::ops::cpu {
 
 namespace {
+
+struct Range {
+  int64_t begin, end;
+};
 
 // The groups, and where their rows lie.
 struct Groups {
@@ -106,22 +111,19 @@ void grouped_matmul(const GroupedMatmul& a) {
   const T *left = a.a.data<T>(), *weights = a.b.data<T>();
   const T* bias = a.bias ? a.bias.data<T>() : nullptr;
   const T* scale = a.bias_scale ? a.bias_scale.data<T>() : nullptr;
-  bool done = true;
-#pragma omp parallel reduction(&& : done)
-  {
-    const Range mine = my_share(groups.used());
+  std::atomic<bool> refused = false;
+  parallel_ranges(groups.used(), n * k, [&](int64_t begin, int64_t end) {
     for (int64_t e = 0; e < groups.count; ++e) {
-      const Range rows = groups.rows(e, mine);
+      const Range rows = groups.rows(e, {begin, end});
       if (rows.begin >= rows.end) continue;
       std::fill(c + rows.begin * n, c + rows.end * n, T{0});
       if (bias)
         for (int64_t r = rows.begin; r < rows.end; ++r) add_scaled(c + r * n, bias + e * n, scale ? scale[r] : T{1}, n);
-      done = add_product(c + rows.begin * n, left + rows.begin * k, weights + e * n * k,
-                         {rows.end - rows.begin, n, k, a.transpose_b}) &&
-             done;
+      const ExpertSizes sizes = {rows.end - rows.begin, n, k, a.transpose_b};
+      if (!add_product(c + rows.begin * n, left + rows.begin * k, weights + e * n * k, sizes)) refused = true;
     }
-  }
-  TIMETRIAL_CHECK(done, "the matrix library refused a grouped product of {} by {}", a.a.shape(), a.b.shape());
+  });
+  TIMETRIAL_CHECK(!refused, "the matrix library refused a grouped product of {} by {}", a.a.shape(), a.b.shape());
 }
 
 template <class T>
@@ -130,25 +132,25 @@ void grouped_matmul_backward_weight(const GroupedMatmulBackwardWeight& a) {
   const Groups groups(a.expert_begin, a.a.dim(0));
   T* d_weight = a.d_weight.data<T>();
   const T *d_c = a.d_c.data<T>(), *left = a.a.data<T>();
-  bool done = true;
-#pragma omp parallel reduction(&& : done)
-  {
-    // The unit of work is one column of one expert's d_c, worth that expert's rows; threads take equal worth.
-    const int64_t part = omp_get_thread_num(), parts = omp_get_num_threads(), worth = groups.used() * n;
-    const auto column_of = [&](int64_t position, int64_t e) {
-      const int64_t before = (groups.begin[e] - groups.begin[0]) * n, rows = groups.begin[e + 1] - groups.begin[e];
-      if (position <= before) return int64_t{0};
-      return position >= before + rows * n ? n : (position - before) / rows / kGrain * kGrain;
-    };
+  // The unit of work is one column of one expert's d_c for one row; a position counts units in expert order. Cuts fall
+  // on whole tiles of columns, the same for the range before and after.
+  const auto column_of = [&](int64_t position, int64_t e) {
+    constexpr int64_t kTile = 16;
+    const int64_t before = (groups.begin[e] - groups.begin[0]) * n, rows = groups.begin[e + 1] - groups.begin[e];
+    if (position <= before) return int64_t{0};
+    return position >= before + rows * n ? n : (position - before) / rows / kTile * kTile;
+  };
+  std::atomic<bool> refused = false;
+  parallel_ranges(groups.used() * n, k, [&](int64_t begin, int64_t end) {
     for (int64_t e = 0; e < groups.count; ++e) {
       const int64_t first = groups.begin[e], rows = groups.begin[e + 1] - first;
       if (rows == 0) continue;
-      const Range columns = {column_of(worth * part / parts, e), column_of(worth * (part + 1) / parts, e)};
+      const Range columns = {column_of(begin, e), column_of(end, e)};
       if (columns.begin >= columns.end) continue;
-      done = add_outer(d_weight + e * n * k, d_c + first * n, left + first * k, {rows, n, k, columns}) && done;
+      if (!add_outer(d_weight + e * n * k, d_c + first * n, left + first * k, {rows, n, k, columns})) refused = true;
     }
-  }
-  TIMETRIAL_CHECK(done, "the matrix library refused a grouped product of {} by {}", a.d_c.shape(), a.a.shape());
+  });
+  TIMETRIAL_CHECK(!refused, "the matrix library refused a grouped product of {} by {}", a.d_c.shape(), a.a.shape());
 }
 
 template <class T>
@@ -156,15 +158,16 @@ void grouped_bias_backward(const GroupedBiasBackward& a) {
   const int64_t n = a.d_c.dim(1);
   const Groups groups(a.expert_begin, a.d_c.dim(0));
   T* d_bias = a.d_bias.data<T>();
-  const T* d_c = a.d_c.data<T>();
   const T* scale = a.bias_scale ? a.bias_scale.data<T>() : nullptr;
-#pragma omp parallel
-  {
-    const Range mine = my_share(n);
-    for (int64_t e = 0; mine.begin < mine.end && e < groups.count; ++e)
-      for (int64_t r = groups.begin[e]; r < groups.begin[e + 1]; ++r)
-        add_scaled(d_bias + e * n + mine.begin, d_c + r * n + mine.begin, scale ? scale[r] : T{1},
-                   mine.end - mine.begin);
+  for (int64_t e = 0; e < groups.count; ++e) {
+    const int64_t first = groups.begin[e];
+    const T* d_c = a.d_c.data<T>() + first * n;
+    add_column_sums(d_bias + e * n, groups.begin[e + 1] - first, n,
+                    [&](T* part, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
+                      for (; row < row_end; ++row)
+                        add_scaled(part, d_c + row * n + column, scale ? scale[first + row] : T{1},
+                                   column_end - column);
+                    });
   }
 }
 
@@ -174,14 +177,12 @@ void grouped_bias_scale_backward(const GroupedBiasScaleBackward& a) {
   const Groups groups(a.expert_begin, a.d_c.dim(0));
   T* d_scale = a.d_scale.data<T>();
   const T *d_c = a.d_c.data<T>(), *bias = a.bias.data<T>();
-#pragma omp parallel
-  {
-    const Range mine = my_share(groups.used());
+  parallel_ranges(groups.used(), n, [&](int64_t begin, int64_t end) {
     for (int64_t e = 0; e < groups.count; ++e) {
-      const Range rows = groups.rows(e, mine);
+      const Range rows = groups.rows(e, {begin, end});
       for (int64_t r = rows.begin; r < rows.end; ++r) d_scale[r] += dot(d_c + r * n, bias + e * n, n);
     }
-  }
+  });
 }
 
 template void grouped_matmul<float>(const GroupedMatmul&);

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/cpu/rope.h"
 
+#include "ops/cpu/parallel.h"
+
 namespace timetrial::ops::cpu {
 
 template <class T>
@@ -10,21 +12,22 @@ void rope(const Rope& a, T direction) {
   T* x = a.x.data<T>();
   const T* cosines = a.cos.data<T>();
   const T* sines = a.sin.data<T>();
-#pragma omp parallel for schedule(static)
-  for (int64_t row = 0; row < rows; ++row) {
-    const T* __restrict cosine = cosines + row % length * half;
-    const T* __restrict sine = sines + row % length * half;
-    for (int64_t head = 0; head < heads; ++head) {
-      T* __restrict low = x + row * width + head * 2 * half;
-      T* __restrict high = low + half;
+  parallel_ranges(rows, heads * 2 * half, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const T* __restrict cosine = cosines + row % length * half;
+      const T* __restrict sine = sines + row % length * half;
+      for (int64_t head = 0; head < heads; ++head) {
+        T* __restrict low = x + row * width + head * 2 * half;
+        T* __restrict high = low + half;
 #pragma omp simd
-      for (int64_t i = 0; i < half; ++i) {
-        const T c = cosine[i], s = direction * sine[i], first = low[i], second = high[i];
-        low[i] = first * c - second * s;
-        high[i] = second * c + first * s;
+        for (int64_t i = 0; i < half; ++i) {
+          const T c = cosine[i], s = direction * sine[i], first = low[i], second = high[i];
+          low[i] = first * c - second * s;
+          high[i] = second * c + first * s;
+        }
       }
     }
-  }
+  });
 }
 
 template void rope<float>(const Rope&, float);

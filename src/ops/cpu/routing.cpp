@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/cpu/parallel.h"
+
 namespace timetrial::ops::cpu {
 
 namespace {
@@ -58,11 +60,12 @@ void route_forward(const RouteForward& a) {
   const T* logits = a.logits.data<T>();
   T* gate = a.gate.data<T>();
   int32_t* expert = a.expert.data<int32_t>();
-#pragma omp parallel for schedule(static)
-  for (int64_t t = 0; t < tokens; ++t) {
-    choose(logits + t * experts, experts, gate + t * choices, expert + t * choices, choices);
-    softmax_in_place(gate + t * choices, choices);
-  }
+  parallel_ranges(tokens, experts, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      choose(logits + t * experts, experts, gate + t * choices, expert + t * choices, choices);
+      softmax_in_place(gate + t * choices, choices);
+    }
+  });
 }
 
 template <class T>
@@ -72,14 +75,15 @@ void route_backward(const RouteBackward& a) {
   T* d_logits = a.d_logits.data<T>();
   const T *d_gate = a.d_gate.data<T>(), *gate = a.gate.data<T>();
   const int32_t* expert = a.expert.data<int32_t>();
-#pragma omp parallel for schedule(static)
-  for (int64_t t = 0; t < tokens; ++t) {
-    T* row = d_logits + t * experts;
-    std::fill_n(row, experts, T{0});
-    T mean = 0;
-    for (int64_t c = t * choices; c < (t + 1) * choices; ++c) mean += d_gate[c] * gate[c];
-    for (int64_t c = t * choices; c < (t + 1) * choices; ++c) row[expert[c]] = gate[c] * (d_gate[c] - mean);
-  }
+  parallel_ranges(tokens, experts, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      T* row = d_logits + t * experts;
+      std::fill_n(row, experts, T{0});
+      T mean = 0;
+      for (int64_t c = t * choices; c < (t + 1) * choices; ++c) mean += d_gate[c] * gate[c];
+      for (int64_t c = t * choices; c < (t + 1) * choices; ++c) row[expert[c]] = gate[c] * (d_gate[c] - mean);
+    }
+  });
 }
 
 void group_by_expert(const GroupByExpert& a) {
@@ -109,8 +113,9 @@ void gather_rows(const GatherRows& a) {
   T* out = a.rows.data<T>();
   const T* x = a.x.data<T>();
   const int32_t* source = a.source.data<int32_t>();
-#pragma omp parallel for schedule(static)
-  for (int64_t r = 0; r < rows; ++r) std::copy_n(x + source[r] / a.choices * width, width, out + r * width);
+  parallel_ranges(rows, width, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) std::copy_n(x + source[r] / a.choices * width, width, out + r * width);
+  });
   if (!a.gate) return;
   T* gate_rows = a.gate_rows.data<T>();
   const T* gate = a.gate.data<T>();
@@ -124,17 +129,18 @@ void combine_rows(const CombineRows& a) {
   T* y = a.y.data<T>();
   const T* rows = a.rows.data<T>();
   const int32_t* row_of = a.row_of.data<int32_t>();
-#pragma omp parallel for schedule(static)
-  for (int64_t t = 0; t < tokens; ++t) {
-    T* __restrict out = y + t * width;
-    const int32_t* row = row_of + t * choices;
-    if (!a.accumulate) std::copy_n(rows + row[0] * width, width, out);
-    for (int64_t c = a.accumulate ? 0 : 1; c < choices; ++c) {
-      const T* __restrict in = rows + row[c] * width;
+  parallel_ranges(tokens, width * choices, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      T* __restrict out = y + t * width;
+      const int32_t* row = row_of + t * choices;
+      if (!a.accumulate) std::copy_n(rows + row[0] * width, width, out);
+      for (int64_t c = a.accumulate ? 0 : 1; c < choices; ++c) {
+        const T* __restrict in = rows + row[c] * width;
 #pragma omp simd
-      for (int64_t i = 0; i < width; ++i) out[i] += in[i];
+        for (int64_t i = 0; i < width; ++i) out[i] += in[i];
+      }
     }
-  }
+  });
 }
 
 template <class T>
