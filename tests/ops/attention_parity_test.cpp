@@ -1,0 +1,45 @@
+// Attention against the double oracle over the shapes that blocks, windows and head groups cut differently.
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/attention_fixture.h"
+
+namespace timetrial::ops {
+namespace {
+
+using fixtures::Bench;
+
+class AttentionParity : public fixtures::PlaceTest {
+ protected:
+  void expect(const AttentionCase& c) {
+    SCOPED_TRACE(fmt::format("batch {} length {} heads {}/{} dim {} window {} sinks {}", c.batch, c.length, c.heads,
+                             c.kv_heads, c.head_dim, c.window_keys, c.sinks));
+    fixtures::expect_parity_on_cpu_only(dtype(), stream(), fixtures::OpClass::product, [&](Bench& bench) {
+      run_backward(bench, c, run_forward(bench, c, c.qkv_values(), c.sink_values()));
+    });
+  }
+};
+
+TEST_P(AttentionParity, LengthsAndWindows) {
+  for (const int64_t length : {1, 2, 7, 16, 33, 64, 65, 130})
+    for (const int64_t window : {int64_t{0}, int64_t{1}, int64_t{7}, int64_t{16}, length, length + 5})
+      for (const bool sinks : {false, true}) expect({2, length, 4, 2, 8, window, sinks, 11});
+}
+
+TEST_P(AttentionParity, HeadGroupsAndWidths) {
+  for (const int64_t ratio : {1, 2, 8, 16})
+    for (const int64_t kv_heads : {1, 3})
+      for (const int64_t head_dim : {8, 16, 64}) expect({3, 37, ratio * kv_heads, kv_heads, head_dim, 9, true, 12});
+}
+
+TEST_P(AttentionParity, OddHeadWidth) { expect({2, 19, 6, 2, 5, 0, true, 13}); }
+
+TEST_P(AttentionParity, LongSequenceCutsBlocksSmaller) {
+  expect({1, 700, 8, 1, 16, 0, true, 14});
+  expect({1, 700, 2, 2, 16, 300, true, 15});
+}
+
+TEST_P(AttentionParity, PeakedSoftmax) { expect({2, 48, 8, 1, 16, 0, true, 16, 6}); }
+
+INSTANTIATE_TEST_SUITE_P(Places, AttentionParity, ::testing::ValuesIn(fixtures::places()), fixtures::place_test_name);
+
+}  // namespace
+}  // namespace timetrial::ops
