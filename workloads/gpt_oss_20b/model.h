@@ -17,6 +17,8 @@ class GptOss : public Model {
  public:
   // Throws ConfigError for QK-norm, which no block here does yet.
   GptOss(const ModelShape& shape, DType dtype, Device device);
+  GptOss(const GptOss&) = delete;  // layers point at its rotary table
+  GptOss& operator=(const GptOss&) = delete;
 
   const ParameterList& parameters() const override { return context_.parameters; }
   int32_t saved_count() const override { return context_.next_saved; }

@@ -1,0 +1,17 @@
+// Exit codes of both programs, and the one place that turns exceptions into them.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+
+namespace timetrial::apps {
+
+inline constexpr int kSuccess = 0;
+inline constexpr int kFailedCheck = 1;   // target missed, rules broken
+inline constexpr int kUserError = 2;     // something the user can mend
+inline constexpr int kClusterError = 3;  // the machine or the program failed
+
+// Runs `body` and returns its code; prints one line on stderr for an exception and returns the code it stands for.
+int guarded_main(const std::function<int()>& body);
+
+}  // namespace timetrial::apps

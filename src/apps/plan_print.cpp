@@ -1,0 +1,118 @@
+// One sentence of judgement, then the numbers it rests on.
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/plan_print.h"
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "timetrial/base/error.h"
+
+namespace timetrial::apps {
+
+namespace {
+
+double host_memory_bytes() {
+  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+}
+
+std::string bytes_text(size_t bytes) {
+  const auto value = static_cast<double>(bytes);
+  if (value >= 1e9) return fmt::format("{:.2f} GB", value / 1e9);
+  if (value >= 1e6) return fmt::format("{:.2f} MB", value / 1e6);
+  return fmt::format("{:.2f} kB", value / 1e3);
+}
+
+int64_t evaluations_at_most(const RunConfig& config) {
+  const int64_t interval = config.evaluation_interval_steps();
+  return (config.train.max_steps + interval - 1) / interval;
+}
+
+std::string grouped(int64_t value) {
+  std::string digits = std::to_string(value);
+  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), ",");
+  return digits;
+}
+
+}  // namespace
+
+void check_memory(const MemoryPlan& plan) {
+  const double have = host_memory_bytes();
+  if (static_cast<double>(plan.total()) > have)
+    throw UserError(
+        fmt::format("the run needs {} on this rank, this machine has {}: take a smaller variant or micro batch",
+                    bytes_text(plan.total()), bytes_text(static_cast<size_t>(have))));
+}
+
+std::string plan_text(const RunConfig& config, const Model& model) {
+  const ModelCounts counts = count(config.model);
+  const MemoryPlan memory = plan_memory(model, config);
+  const bool fits = static_cast<double>(memory.total()) <= host_memory_bytes();
+  std::string text = fmt::format(
+      "{}/{} ({}) on {} rank: {} parameters, {} of memory per rank, {}.\n\n", config.workload, config.variant,
+      config.form, config.parallel.world_size(), grouped(counts.total), bytes_text(memory.total()),
+      fits ? "which fits this machine"
+           : fmt::format("more than this machine's {}", bytes_text(static_cast<size_t>(host_memory_bytes()))));
+  const auto row = [&](const std::string& name, const std::string& value) {
+    text += fmt::format("  {:<34}{:>22}\n", name, value);
+  };
+  text += "Model\n";
+  row("parameters", grouped(counts.total));
+  row("active per token", grouped(counts.active));
+  row("in matrix products (N_mm)", grouped(counts.matmul));
+  row("training FLOP per token", fmt::format("{:.0f}", counts.train_flops_per_token));
+  row("  of that attention (visible keys)", fmt::format("{:.0f}", counts.attention_train_flops_per_token));
+  text += "Memory per rank\n";
+  for (const auto& [name, bytes] : memory.rows()) row(name, bytes_text(bytes));
+  row("total", bytes_text(memory.total()));
+  text += "Batch\n";
+  row("sequence length, tokens", grouped(config.model.sequence_length));
+  row("global batch, sequences", grouped(config.train.global_batch));
+  row("micro batch x accumulation x data",
+      fmt::format("{} x {} x {}", config.train.micro_batch, config.accumulation(), config.parallel.data));
+  row("tokens per step", grouped(config.train.global_batch * config.model.sequence_length));
+  row("step limit", grouped(config.train.max_steps));
+  text += "Evaluation\n";
+  row("target, nats per token", fmt::format("{:.4g}", config.evaluation.target));
+  row("sequences per evaluation", grouped(config.evaluation.samples));
+  row("every steps (samples)", fmt::format("{} ({})", config.evaluation_interval_steps(),
+                                           grouped(config.evaluation_interval_steps() * config.train.global_batch)));
+  row("evaluations at most", grouped(evaluations_at_most(config)));
+  if (!config.scaled_rules.empty()) {
+    text += fmt::format("Scaled: {} rules of the full benchmark do not hold for this run, so it is no MLPerf result\n",
+                        config.scaled_rules.size());
+    for (const ScaledRule& rule : config.scaled_rules) text += fmt::format("  {}\n", rule.description);
+  }
+  return text;
+}
+
+Json plan_json(const RunConfig& config, const Model& model) {
+  const ModelCounts counts = count(config.model);
+  const MemoryPlan memory = plan_memory(model, config);
+  Json bytes = Json::object();
+  for (const auto& [name, value] : memory.rows()) bytes[name] = value;
+  bytes["total"] = memory.total();
+  Json scaled = Json::array();
+  for (const ScaledRule& rule : config.scaled_rules)
+    scaled.push_back({{"key", rule.key}, {"description", rule.description}});
+  return {{"schema", "timetrial.plan.1"},
+          {"workload", config.workload},
+          {"variant", config.variant},
+          {"form", config.form},
+          {"parameters", counts.total},
+          {"active_parameters", counts.active},
+          {"matmul_parameters", counts.matmul},
+          {"train_flops_per_token", counts.train_flops_per_token},
+          {"attention_train_flops_per_token", counts.attention_train_flops_per_token},
+          {"bytes_per_rank", bytes},
+          {"fits_this_machine", static_cast<double>(memory.total()) <= host_memory_bytes()},
+          {"tokens_per_step", config.train.global_batch * config.model.sequence_length},
+          {"gradient_accumulation_steps", config.accumulation()},
+          {"evaluation_every_steps", config.evaluation_interval_steps()},
+          {"evaluations_at_most", evaluations_at_most(config)},
+          {"scaled_rules", scaled},
+          {"config_hash", config_hash(config)},
+          {"config", effective_json(config)}};
+}
+
+}  // namespace timetrial::apps

@@ -1,0 +1,18 @@
+// The plan of a run for people and for programs: counts, memory, batch arithmetic.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "timetrial/train/memory_plan.h"
+
+namespace timetrial::apps {
+
+// Throws ConfigError when the run cannot fit the memory of this machine.
+std::string plan_text(const RunConfig& config, const Model& model);
+Json plan_json(const RunConfig& config, const Model& model);
+
+// Throws UserError when `plan` needs more than this machine's memory.
+void check_memory(const MemoryPlan& plan);
+
+}  // namespace timetrial::apps

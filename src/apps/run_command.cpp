@@ -1,0 +1,81 @@
+// Validates what can be validated here, then becomes the worker.
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/run_command.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "timetrial/launch/worker_process.h"
+
+namespace timetrial::apps {
+
+namespace {
+
+struct RunArguments {
+  std::string config;
+  std::vector<std::string> overrides;
+  bool dry_run = false, json = false, clear_caches = false;
+};
+
+std::shared_ptr<RunArguments> add_common(CLI::App& command) {
+  auto arguments = std::make_shared<RunArguments>();
+  command.add_option("CONFIG", arguments->config, "the run's JSON file, e.g. configs/small/gpt_oss_20b.json")
+      ->required();
+  command.add_option("--set", arguments->overrides, "override one key, e.g. --set train.seed=7; may be given again")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  command.add_flag("--json", arguments->json, "print the plan as JSON");
+  return arguments;
+}
+
+std::vector<std::string> worker_line(const RunArguments& arguments) {
+  std::vector<std::string> line{launch::worker_path(), arguments.config};
+  for (const std::string& text : arguments.overrides) line.insert(line.end(), {"--set", text});
+  if (arguments.clear_caches) line.push_back("--clear-caches");
+  return line;
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("run", "train until the quality target is reached and write a checked MLPerf-format log");
+  command->footer(
+      "Examples:\n"
+      "  timetrial run configs/small/gpt_oss_20b.json\n"
+      "  timetrial run configs/small/gpt_oss_20b.json --set train.seed=7 --set output.folder=runs/seed7\n"
+      "  timetrial run configs/small/gpt_oss_20b.json --dry-run      the plan and the exact command, nothing started\n"
+      "Exit code: 0 target reached, 1 not reached or rules broken, 2 something to mend in the input, 3 the machine "
+      "failed.\n"
+      "All config keys: timetrial keys");
+  auto arguments = add_common(*command);
+  command->add_flag("--dry-run", arguments->dry_run,
+                    "print the plan and the command that would be started, start nothing");
+  command->add_flag("--clear-caches", arguments->clear_caches,
+                    "drop the operating system's file caches before the run, as the rules ask (needs root)");
+  command->callback([arguments] {
+    std::vector<std::string> line = worker_line(*arguments);
+    if (arguments->dry_run) {
+      line.push_back("--plan");
+      if (arguments->json) line.push_back("--json");
+      line.insert(line.end(), {"--command", launch::shell_line(worker_line(*arguments))});
+    }
+    launch::become(line);
+  });
+}
+
+void add_plan_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("plan", "parameters, FLOPs, memory and batch arithmetic of a run, without running it");
+  command->footer("Example:\n  timetrial plan configs/small/gpt_oss_20b.json --set variant=full");
+  auto arguments = add_common(*command);
+  command->callback([arguments] {
+    std::vector<std::string> line = worker_line(*arguments);
+    line.push_back("--plan");
+    if (arguments->json) line.push_back("--json");
+    launch::become(line);
+  });
+}
+
+}  // namespace timetrial::apps

@@ -1,0 +1,32 @@
+// The program for people: run, plan, check, data. Links no engine; training happens in timetrial-worker.
+// SPDX-License-Identifier: Apache-2.0
+#include <CLI/CLI.hpp>
+
+#include "apps/check_command.h"
+#include "apps/data_command.h"
+#include "apps/exit_code.h"
+#include "apps/run_command.h"
+#include "timetrial/config/run_config.h"
+
+int main(int argc, char** argv) {
+  using namespace timetrial;
+  return apps::guarded_main([&] {
+    CLI::App app("timetrial: how long does a cluster take to train a model to a fixed quality?", "timetrial");
+    app.set_version_flag("--version", TIMETRIAL_VERSION);
+    app.require_subcommand(1);
+    int exit_code = apps::kSuccess;
+    apps::add_run_command(app);
+    apps::add_plan_command(app);
+    apps::add_check_command(app, exit_code);
+    apps::add_data_command(app, exit_code);
+    app.add_subcommand("keys", "every config key: type, range, default, meaning")->callback([] {
+      fmt::print("{}", config_help());
+    });
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      return app.exit(error) == 0 ? apps::kSuccess : apps::kUserError;
+    }
+    return exit_code;
+  });
+}

@@ -1,0 +1,45 @@
+// The program on every rank: reads the config, trains, closes the log. Started by `timetrial run`, or by mpirun and
+// srun. SPDX-License-Identifier: Apache-2.0
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+
+#include "apps/exit_code.h"
+#include "apps/worker_run.h"
+
+namespace {
+
+// A signal handler can reach nothing but objects of static storage.
+std::atomic<int> interrupt_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+void on_signal(int signal) { interrupt_signal = signal; }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace timetrial;
+  return apps::guarded_main([&] {
+    apps::WorkerArguments arguments;
+    CLI::App app("timetrial-worker: one rank of a training run; users start it with `timetrial run`",
+                 "timetrial-worker");
+    app.set_version_flag("--version", TIMETRIAL_VERSION);
+    app.add_option("CONFIG", arguments.config, "the run's JSON file")->required();
+    app.add_option("--set", arguments.overrides, "override one key")->type_name("KEY=VALUE")->allow_extra_args(false);
+    app.add_flag("--plan", arguments.plan, "print the plan and stop");
+    app.add_flag("--json", arguments.json, "print the plan as JSON")->needs("--plan");
+    app.add_flag("--clear-caches", arguments.clear_caches, "drop file caches before the run (needs root)");
+    app.add_option("--command", arguments.command, "line to print below the plan")->needs("--plan")->group("");
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      return app.exit(error) == 0 ? apps::kSuccess : apps::kUserError;
+    }
+    struct sigaction action {};
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESETHAND;  // a second signal ends the program at once
+    sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
+    return apps::run_worker(arguments, interrupt_signal);
+  });
+}

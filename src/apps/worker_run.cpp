@@ -1,0 +1,188 @@
+// Config -> workload -> data -> memory -> Trainer -> checked log -> one line.
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/worker_run.h"
+
+#include <omp.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "apps/exit_code.h"
+#include "apps/plan_print.h"
+#include "timetrial/base/identity.h"
+#include "timetrial/config/config_file.h"
+#include "timetrial/config/environment.h"
+#include "timetrial/data/indexed_data_provider.h"
+#include "timetrial/mllog/check.h"
+#include "timetrial/train/trainer.h"
+#include "workloads/gpt_oss_20b/workload.h"
+
+namespace timetrial::apps {
+
+namespace {
+
+std::unique_ptr<Workload> find_workload(const std::string& name) {
+  std::vector<std::unique_ptr<Workload>> all;
+  all.push_back(gpt_oss_20b::make_workload());
+  std::vector<std::string> names;
+  for (auto& workload : all) {
+    if (workload->name() == name) return std::move(workload);
+    names.emplace_back(workload->name());
+  }
+  const std::string nearest = nearest_word(name, names);
+  throw ConfigError("/workload",
+                    fmt::format("\"{}\" is not built here{}", name,
+                                nearest.empty() ? "; there is gpt_oss_20b" : ", did you mean \"" + nearest + "\"?"));
+}
+
+// Seeds come from the operating system's entropy unless the user gave one (rules: one per run, never chosen by result).
+int64_t drawn_seed() {
+  std::random_device entropy;
+  return static_cast<int64_t>(entropy() % 0xFFFFFFFFU) + 1;
+}
+
+Device device_of(const RunConfig& config) {
+  if (config.device.kind == DeviceKind::cuda)
+    throw ConfigError("/device/kind", "training on CUDA is not built in this version; use \"cpu\"");
+  return {.kind = config.device.kind};
+}
+
+void set_threads(const RunConfig& config) {
+  const int cores = omp_get_num_procs();
+  const int threads = config.device.threads > 0 ? config.device.threads : cores;
+  if (threads > cores) fmt::print(stderr, "warning: device.threads is {}, this machine has {} cores\n", threads, cores);
+  omp_set_num_threads(threads);
+}
+
+void drop_file_caches() {
+  sync();
+  std::ofstream file("/proc/sys/vm/drop_caches");
+  file << "3\n";
+  file.flush();
+  if (!file)
+    throw UserError(
+        fmt::format("--clear-caches: file caches cannot be dropped ({}); run as root", std::strerror(errno)));
+}
+
+void make_output_folder(const RunConfig& config) {
+  const std::filesystem::path folder = config.output.folder;
+  if (std::filesystem::exists(folder / "result_0.txt"))
+    throw ConfigError("/output/folder",
+                      fmt::format("\"{}\" already holds a run; give another folder, e.g. --set output.folder={}-2",
+                                  folder.string(), folder.string()));
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  if (failure)
+    throw ConfigError("/output/folder", fmt::format("\"{}\" cannot be made ({})", folder.string(), failure.message()));
+  std::ofstream file(folder / "effective_config.json");
+  file << effective_json(config).dump(2) << '\n';
+  file.flush();
+  if (!file)
+    throw ConfigError("/output/folder",
+                      fmt::format("\"{}\" cannot be written ({})", folder.string(), std::strerror(errno)));
+}
+
+std::string outcome_text(const RunConfig& config, const RunResult& result) {
+  const std::string target = fmt::format("target {:.2f}", config.evaluation.target);
+  switch (result.outcome) {
+    case Outcome::target_reached:
+      return fmt::format("{} reached: eval loss {:.4f} after {} samples, time to train {:.2f} min", target,
+                         result.evaluation_loss, result.samples, result.seconds / 60);
+    case Outcome::step_limit:
+      return fmt::format(
+          "{} not reached within the step limit: eval loss {:.4f} after {} samples ({} steps, {:.2f} min)", target,
+          result.evaluation_loss, result.samples, result.steps, result.seconds / 60);
+    case Outcome::interrupted:
+      return fmt::format("interrupted after {} samples ({} steps); the log is closed as aborted", result.samples,
+                         result.steps);
+    case Outcome::diverged:
+      return fmt::format(
+          "diverged: loss or gradient norm is not finite after {} steps; try a smaller train.learning_rate",
+          result.steps);
+  }
+  throw Error("unknown outcome");
+}
+
+int exit_code_of(const RunResult& result, bool rules_hold, int signal) {
+  switch (result.outcome) {
+    case Outcome::target_reached:
+      return rules_hold ? kSuccess : kFailedCheck;
+    case Outcome::step_limit:
+    case Outcome::diverged:
+      return kFailedCheck;
+    case Outcome::interrupted:
+      return 128 + signal;
+  }
+  throw Error("unknown outcome");
+}
+
+std::string rules_text(const mllog::CheckReport& report) {
+  std::string text = report.passed() ? "rules: pass"
+                                     : fmt::format("rules: fail, {} broken, see timetrial check", report.errors.size());
+  if (!report.scaled.empty()) text += fmt::format(", {} scaled", report.scaled.size());
+  return text;
+}
+
+int train(RunConfig config, const Workload& workload, const WorkerArguments& arguments,
+          const std::atomic<int>& interrupt) {
+  const Device device = device_of(config);
+  if (config.train.seed == 0) config.train.seed = drawn_seed();
+  if (config.submission.platform.empty()) config.submission.platform = processor_name();
+  check_memory(plan_memory(*workload.make_model(config, device), config));
+  IndexedDataProvider data({.train_prefix = config.data.train,
+                            .validation_prefix = config.data.validation,
+                            .sequence_length = config.model.sequence_length,
+                            .vocabulary = config.model.vocabulary,
+                            .global_batch = config.train.global_batch,
+                            .micro_batch = config.train.micro_batch,
+                            .training_samples = config.train.max_steps * config.train.global_batch,
+                            .evaluation_samples = config.evaluation.samples,
+                            .evaluation_batch = config.train.micro_batch,
+                            .seed = static_cast<uint32_t>(config.train.seed)});
+  make_output_folder(config);
+  RunLog log(config);
+  if (arguments.clear_caches) drop_file_caches();
+  log.init_start(arguments.clear_caches);
+  log.configuration(config, data.training_samples());
+
+  const auto reporter = make_progress(config, stderr);
+  const auto model = workload.make_model(config, device);
+  Executor executor(*model, config, device);
+  const RunResult result = Trainer(config, executor, data, log, *reporter, interrupt).run();
+
+  const mllog::CheckReport report = mllog::check_log(log.path(), {});
+  fmt::print("{}/{}  {}  ({})  log: {}\n", config.workload, config.variant, outcome_text(config, result),
+             rules_text(report), log.path());
+  return exit_code_of(result, report.passed(), interrupt);
+}
+
+}  // namespace
+
+int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interrupt) {
+  Overrides overrides;
+  for (const std::string& text : arguments.overrides) overrides.push_back(split_override(text));
+  const Json user = read_config_file(arguments.config);
+  const auto workload = find_workload(workload_of(user, overrides));
+  const RunConfig config = parse_run_config(user, workload->benchmark(), config_name(arguments.config), overrides);
+  check_world(config.parallel, read_environment());
+  set_threads(config);
+  if (!arguments.plan) return train(config, *workload, arguments, interrupt);
+
+  const auto model = workload->make_model(config, device_of(config));
+  if (arguments.json) {
+    Json plan = plan_json(config, *model);
+    if (!arguments.command.empty()) plan["command"] = arguments.command;
+    fmt::print("{}\n", plan.dump(2));
+  } else {
+    fmt::print("{}", plan_text(config, *model));
+    if (!arguments.command.empty()) fmt::print("Command\n  {}\n", arguments.command);
+  }
+  return kSuccess;
+}
+
+}  // namespace timetrial::apps

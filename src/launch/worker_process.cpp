@@ -1,0 +1,52 @@
+// One local rank: this process turns into the worker, so signals and the exit code need no passing on.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/launch/worker_process.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "timetrial/base/error.h"
+
+namespace timetrial::launch {
+
+std::string worker_path() {
+  std::error_code failure;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", failure);
+  if (failure) throw UserError("cannot tell where this program lies (/proc/self/exe is not readable)");
+  const std::filesystem::path worker = self.parent_path() / "timetrial-worker";
+  if (!std::filesystem::exists(worker))
+    throw UserError(fmt::format(
+        "{} is missing: build the target timetrial-worker or install both programs into one folder", worker.string()));
+  return worker.string();
+}
+
+std::string shell_line(const std::vector<std::string>& arguments) {
+  const auto plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("_@%+=:,./-", c) != nullptr; };
+  std::string line;
+  for (const std::string& argument : arguments) {
+    if (!line.empty()) line += ' ';
+    if (!argument.empty() && std::all_of(argument.begin(), argument.end(), plain)) {
+      line += argument;
+      continue;
+    }
+    line += '\'';
+    for (char c : argument) line += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    line += '\'';
+  }
+  return line;
+}
+
+void become(const std::vector<std::string>& arguments) {
+  std::vector<char*> pointers;
+  for (const std::string& argument : arguments) pointers.push_back(const_cast<char*>(argument.c_str()));
+  pointers.push_back(nullptr);
+  execv(pointers[0], pointers.data());
+  throw UserError(fmt::format("{} cannot be started ({})", arguments[0], std::strerror(errno)));
+}
+
+}  // namespace timetrial::launch

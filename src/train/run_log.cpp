@@ -1,0 +1,127 @@
+// Keys and order of a run's log records.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/train/run_log.h"
+
+#include <nlohmann/json.hpp>
+
+#include "timetrial/mllog/check.h"
+
+namespace timetrial {
+
+namespace {
+
+Json at_samples(int64_t samples) { return {{"samples_count", samples}}; }
+
+}  // namespace
+
+RunLog::RunLog(const RunConfig& config) : writer_(config.output.folder + "/result_0.txt") {}
+
+RunLog::~RunLog() {
+  try {
+    if (!closed_) run_stop("aborted", samples_);
+  } catch (const std::exception&) {
+    // The writer has reported its failure already; there is nowhere left to say it.
+  }
+}
+
+void RunLog::init_start(bool caches_cleared) {
+  writer_.event("cache_clear", caches_cleared);
+  writer_.interval_start("init_start", nullptr);
+}
+
+void RunLog::configuration(const RunConfig& config, int64_t training_samples) {
+  const TrainConfig& train = config.train;
+  const auto put = [&](std::string_view key, const Json& value) { writer_.event(key, value); };
+  put("submission_benchmark", config.workload);
+  put("submission_org", config.submission.organization);
+  put("submission_division", config.submission.division);
+  put("submission_status", config.submission.status);
+  put("submission_platform", config.submission.platform);
+  put("seed", train.seed);
+  put("global_batch_size", train.global_batch);
+  put("gradient_accumulation_steps", config.accumulation());
+  put("max_sequence_length", config.model.sequence_length);
+  put("eval_samples", config.evaluation.samples);
+  put("train_samples", training_samples);
+  put("init_checkpoint_step", 0);
+  put("opt_name", "adamw");
+  put("opt_base_learning_rate", train.learning_rate);
+  put("opt_adamw_beta_1", train.beta_1);
+  put("opt_adamw_beta_2", train.beta_2);
+  put("opt_adamw_epsilon", train.epsilon);
+  put("opt_adamw_weight_decay", train.weight_decay);
+  put("opt_gradient_clip_norm", train.clip_norm);
+  put("opt_end_learning_rate", train.end_learning_rate);
+  put("opt_learning_rate_warmup_steps", train.warmup_steps);
+  put("opt_learning_rate_decay_steps", train.decay_steps);
+  put("max_steps", train.max_steps);
+  put("opt_learning_rate_decay_schedule", "cosine with linear warmup");
+  put("target_accuracy", config.evaluation.target);
+  put("tensor_parallelism", config.parallel.tensor);
+  put("pipeline_parallelism", config.parallel.pipeline);
+  put("context_parallelism", config.parallel.context);
+  put("expert_parallelism", config.parallel.expert);
+  put("micro_batch_size", train.micro_batch);
+  put("config_filename", config.name);
+  const std::string precision{mllog_name_of(config.device.dtype)};
+  put("lowest_numerical_precision_in_linear", precision);
+  put("lowest_numerical_precision_in_attn", precision);
+  put("lowest_numerical_precision_in_comm", precision);
+  // Keys of our own; readers ignore keys they do not know.
+  put("timetrial_variant", config.variant);
+  put("timetrial_form", config.form);
+  put("timetrial_config_hash", config_hash(config));
+  put("timetrial_effective_config", effective_json(config));
+  std::vector<mllog::ScaledCheck> scaled;
+  for (const ScaledRule& rule : config.scaled_rules)
+    scaled.push_back({.key = rule.key, .description = rule.description, .expected = expected_value(config, rule.key)});
+  mllog::log_scaled_rules(writer_, scaled);
+}
+
+void RunLog::init_stop() { writer_.interval_end("init_stop", nullptr); }
+
+void RunLog::run_start() {
+  running_ = true;
+  writer_.interval_start("run_start", nullptr);
+  writer_.interval_start("epoch_start", nullptr, at_samples(0));
+}
+
+void RunLog::block_start(int64_t samples) {
+  in_block_ = true;
+  writer_.interval_start("block_start", nullptr, at_samples(samples));
+}
+
+void RunLog::train_step(const StepReport& report, double seconds) {
+  samples_ = report.samples;
+  writer_.event("tracked_stats",
+                {{"reduced_train_loss", report.loss},
+                 {"train_step_time", seconds},
+                 {"gradient_norm", report.gradient_norm},
+                 {"learning_rate", report.learning_rate}},
+                {{"samples_count", report.samples}, {"step", report.step}});
+}
+
+void RunLog::block_stop(int64_t samples) {
+  in_block_ = false;
+  writer_.interval_end("block_stop", nullptr, at_samples(samples));
+}
+
+void RunLog::evaluation_start(int64_t samples) { writer_.interval_start("eval_start", nullptr, at_samples(samples)); }
+
+void RunLog::evaluation_result(const EvaluationReport& report) {
+  writer_.event("eval_accuracy", report.loss, {{"samples_count", report.samples}, {"step", report.step}});
+}
+
+void RunLog::evaluation_stop(int64_t samples) { writer_.interval_end("eval_stop", nullptr, at_samples(samples)); }
+
+void RunLog::run_stop(const std::string& status, int64_t samples) {
+  closed_ = true;
+  if (running_) {
+    if (in_block_) block_stop(samples);
+    writer_.interval_end("epoch_stop", nullptr, at_samples(samples));
+    writer_.interval_end("run_stop", nullptr, {{"samples_count", samples}, {"status", status}});
+  }
+  writer_.flush();
+}
+
+}  // namespace timetrial

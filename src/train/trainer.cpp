@@ -1,0 +1,133 @@
+// The training loop.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/train/trainer.h"
+
+#include <cmath>
+#include <limits>
+
+#include "timetrial/base/clock.h"
+#include "timetrial/config/schedule.h"
+
+namespace timetrial {
+
+namespace {
+
+constexpr int kWarmUpSteps = 3;
+
+// Rows of made-up tokens: the clock has not started, so no real datum may be read.
+HostBatch synthetic_batch(const RunConfig& config, int64_t rows) {
+  const int64_t length = config.model.sequence_length + 1;
+  HostBatch batch{
+      .tokens = std::vector<int32_t>(static_cast<size_t>(rows * length)), .rows = rows, .row_length = length};
+  for (size_t i = 0; i < batch.tokens.size(); ++i)
+    batch.tokens[i] = static_cast<int32_t>((i * 7919 + 17) % static_cast<size_t>(config.model.vocabulary));
+  return batch;
+}
+
+}  // namespace
+
+Trainer::Trainer(const RunConfig& config, Executor& executor, DataProvider& data, RunLog& log, Reporter& reporter,
+                 const std::atomic<int>& interrupt)
+    : config_(config),
+      executor_(executor),
+      data_(data),
+      log_(log),
+      reporter_(reporter),
+      interrupt_(interrupt),
+      last_evaluation_(std::numeric_limits<double>::quiet_NaN()) {}
+
+RunResult Trainer::run() {
+  reporter_.stage("warm-up on synthetic data");
+  executor_.initialize(static_cast<uint64_t>(config_.train.seed));
+  warm_up();
+  log_.init_stop();
+
+  reporter_.stage("training");
+  log_.run_start();
+  log_.flush();
+  run_started_ = monotonic_seconds();
+  const auto batches = data_.training();
+  const Outcome outcome = train(*batches);
+  log_.run_stop(outcome == Outcome::target_reached ? "success" : "aborted", samples());
+  return {.outcome = outcome,
+          .steps = steps_,
+          .samples = samples(),
+          .seconds = monotonic_seconds() - run_started_,
+          .evaluation_loss = last_evaluation_};
+}
+
+// A learning rate of 0 leaves the weights as they are to the last bit; the moments are cleared again.
+void Trainer::warm_up() {
+  const std::string before = executor_.parameters().weights_hash(executor_.stream());
+  const HostBatch batch = synthetic_batch(config_, config_.accumulation() * config_.train.micro_batch);
+  for (int i = 0; i < kWarmUpSteps; ++i) executor_.train_step(batch, 0, i);
+  executor_.evaluate(synthetic_batch(config_, config_.train.micro_batch));
+  executor_.zero_moments();
+  TIMETRIAL_CHECK(executor_.parameters().weights_hash(executor_.stream()) == before, "warm-up changed the weights");
+}
+
+Outcome Trainer::train(BatchSource& batches) {
+  const int64_t interval = config_.evaluation_interval_steps();
+  log_.block_start(0);
+  while (steps_ < config_.train.max_steps) {
+    if (interrupt_ != 0) return Outcome::interrupted;
+    step(batches);
+    if (!finite_) return Outcome::diverged;
+    if (steps_ % interval != 0 && steps_ != config_.train.max_steps) continue;
+    collect();
+    if (!finite_) return Outcome::diverged;
+    log_.block_stop(samples());
+    if (evaluate() <= config_.evaluation.target) return Outcome::target_reached;
+    if (steps_ < config_.train.max_steps) log_.block_start(samples());
+  }
+  return Outcome::step_limit;
+}
+
+void Trainer::step(BatchSource& batches) {
+  const double started = monotonic_seconds();
+  const HostBatch& batch = batches.next();
+  collect();
+  const double learning_rate = learning_rate_at(config_.train, steps_);
+  executor_.train_step(batch, learning_rate, steps_);
+  queued_ = {.step = steps_, .learning_rate = learning_rate, .started = started};
+  ++steps_;
+}
+
+void Trainer::collect() {
+  if (!queued_) return;
+  const StepResult result = executor_.result();
+  const double seconds = monotonic_seconds() - queued_->started;
+  const int64_t done = queued_->step + 1;
+  const StepReport report{
+      .step = done,
+      .samples = done * config_.train.global_batch,
+      .loss = result.loss,
+      .gradient_norm = result.gradient_norm,
+      .learning_rate = queued_->learning_rate,
+      .tokens_per_second = static_cast<double>(config_.train.global_batch * config_.model.sequence_length) / seconds};
+  queued_.reset();
+  finite_ = finite_ && std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
+  log_.train_step(report, seconds);
+  reporter_.step(report);
+}
+
+double Trainer::evaluate() {
+  log_.evaluation_start(samples());
+  const auto batches = data_.evaluation();
+  const auto total = data_.evaluation_samples();
+  double sum = 0;
+  for (int64_t rows = 0; rows < total;) {
+    const HostBatch& batch = batches->next();
+    sum += executor_.evaluate(batch);
+    rows += batch.rows;
+  }
+  last_evaluation_ = sum / static_cast<double>(total * config_.model.sequence_length);
+  const EvaluationReport report{
+      .step = steps_, .samples = samples(), .loss = last_evaluation_, .seconds = monotonic_seconds() - run_started_};
+  log_.evaluation_result(report);
+  log_.evaluation_stop(samples());
+  reporter_.evaluation(report);
+  return last_evaluation_;
+}
+
+}  // namespace timetrial
