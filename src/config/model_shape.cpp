@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/config/model_shape.h"
 
-#include <algorithm>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "timetrial/base/error.h"

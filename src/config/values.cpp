@@ -99,7 +99,7 @@ size_t read_choice(const Json& value, const std::vector<std::string>& names, con
 std::string read_text(const Json& value, bool may_be_empty, const std::string& path) {
   if (!value.is_string()) refuse_type(value, "a text in quotes", path);
   auto text = value.get<std::string>();
-  if (text.empty() && !may_be_empty) throw ConfigError(path, "is empty; give a text or leave the key out");
+  if (text.empty() && !may_be_empty) throw ConfigError(path, "is empty; give it a text");
   try {
     value.dump();
   } catch (const Json::type_error&) {
