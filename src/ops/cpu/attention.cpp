@@ -23,19 +23,19 @@ size_t round_up(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 struct Plan {
   int64_t group, window;  // query heads per kv head, keys a query sees at most
   int64_t rows, blocks;   // query rows of a block, blocks of a sequence
-  int64_t packed, keys;   // at most: packed rows (all heads of the group), keys of a block
+  int64_t packed, keys;   // at most: packed rows (all heads of the group), keys of a block with padding
 
   explicit Plan(const AttentionShape& s)
       : group(s.heads / s.kv_heads), window(s.window_keys == 0 ? s.length : std::min(s.window_keys, s.length)) {
     // Enough packed rows for the library to run well, few enough that the scores of a block stay in the cache and that
     // little work falls on masked keys.
-    constexpr int64_t kPackedRows = 128, kScores = 65536, kFewestRows = 8;
+    constexpr int64_t kPackedRows = 256, kScores = 65536, kFewestRows = 8;
     rows = std::clamp<int64_t>(kPackedRows / group, kFewestRows, 64);
     while (rows > kFewestRows && group * rows * std::min(s.length, rows + window - 1) > kScores) rows /= 2;
     rows = std::min(rows, s.length);
     blocks = (s.length + rows - 1) / rows;
     packed = group * rows;
-    keys = std::min(s.length, rows + window - 1);
+    keys = ScoreBlock::padded(std::min(s.length, rows + window - 1));
   }
   // Backward needs more than forward: q, d_out, d_q; scores, d_scores; lse, delta.
   size_t bytes_per_thread(const AttentionShape& s) const {
@@ -69,6 +69,7 @@ struct Block {
   int64_t first;          // position in the sequence of the first query
   int64_t key_row, keys;  // first key as a tensor row
   int64_t first_key;      // its position in the sequence
+  int64_t stride;         // of the scores
   int64_t head, packed;   // first query head; rows * group
 
   Block(const AttentionShape& s, const Plan& plan, int64_t batch, int64_t kv, int64_t index)
@@ -79,6 +80,7 @@ struct Block {
     row = batch * s.length + first;
     key_row = batch * s.length + first_key;
     packed = rows * plan.group;
+    stride = ScoreBlock::padded(keys);
   }
   ScoreBlock scores(float* data, const Plan& plan) const {
     return {data, plan.group, rows, keys, first - first_key, plan.window};
@@ -123,12 +125,12 @@ void attention_forward<float>(const AttentionForward& a) {
         const Block b(s, plan, batch, kv, index);
         const Parts<const float> in(qkv, s, plan, b);
         float *q = scratch.mine(), *o = q + b.packed * s.head_dim, *score = o + b.packed * s.head_dim;
-        float *most = score + b.packed * b.keys, *sum = most + b.packed;
+        float *most = score + b.packed * b.stride, *sum = most + b.packed;
         const PackedRows rows = {plan.group, b.rows, s.head_dim};
 
         pack(q, in.q, in.stride, rows, static_cast<float>(s.scale));
         bool done = sgemm({.c = score,
-                           .c_stride = b.keys,
+                           .c_stride = b.stride,
                            .a = {q, s.head_dim},
                            .b = {in.k, in.stride, true},
                            .m = b.packed,
@@ -137,17 +139,18 @@ void attention_forward<float>(const AttentionForward& a) {
         exponentiate(b.scores(score, plan), sinks ? sinks + b.head : nullptr, most, sum);
         done = sgemm({.c = o,
                       .c_stride = s.head_dim,
-                      .a = {score, b.keys},
+                      .a = {score, b.stride},
                       .b = {in.v, in.stride},
                       .m = b.packed,
                       .n = s.head_dim,
                       .k = b.keys}) &&
                done;
         if (!done) refused = true;
-        for (int64_t p = 0; p < b.packed; ++p) {
-          lse[(batch * s.heads + b.head + p / b.rows) * s.length + b.first + p % b.rows] = most[p] + std::log(sum[p]);
-          sum[p] = 1 / sum[p];
+        for (int64_t g = 0; g < plan.group; ++g) {
+          float* lse_row = lse + (batch * s.heads + b.head + g) * s.length + b.first;
+          for (int64_t r = 0; r < b.rows; ++r) lse_row[r] = most[g * b.rows + r] + std::log(sum[g * b.rows + r]);
         }
+        for (int64_t p = 0; p < b.packed; ++p) sum[p] = 1 / sum[p];
         unpack(out + b.row * out_stride + b.head * s.head_dim, out_stride, o, rows, sum);
       }
   TIMETRIAL_CHECK(!refused, "the matrix library refused a product of attention over qkv {}", a.qkv.shape());
@@ -179,7 +182,7 @@ void attention_backward<float>(const AttentionBackward& a) {
         const Parts<const float> in(qkv, s, plan, b);
         const Parts<float> grad(d_qkv, s, plan, b);
         float *q = scratch.mine(), *d_o = q + b.packed * d, *d_q = d_o + b.packed * d, *p = d_q + b.packed * d;
-        float *d_score = p + b.packed * b.keys, *lse = d_score + b.packed * b.keys, *delta = lse + b.packed;
+        float *d_score = p + b.packed * b.stride, *lse = d_score + b.packed * b.stride, *delta = lse + b.packed;
         const PackedRows rows = {plan.group, b.rows, d};
         const int64_t out_at = b.row * out_stride + b.head * d;
 
@@ -190,14 +193,14 @@ void attention_backward<float>(const AttentionBackward& a) {
           std::copy_n(all_lse + (batch * s.heads + b.head + g) * s.length + b.first, b.rows, lse + g * b.rows);
 
         bool done = sgemm({.c = p,
-                           .c_stride = b.keys,
+                           .c_stride = b.stride,
                            .a = {q, d},
                            .b = {in.k, in.stride, true},
                            .m = b.packed,
                            .n = b.keys,
                            .k = d});
         done = sgemm({.c = d_score,
-                      .c_stride = b.keys,
+                      .c_stride = b.stride,
                       .a = {d_o, d},
                       .b = {in.v, in.stride, true},
                       .m = b.packed,
@@ -207,7 +210,7 @@ void attention_backward<float>(const AttentionBackward& a) {
         score_gradients(b.scores(p, plan), d_score, lse, delta);
         done = sgemm({.c = grad.v,
                       .c_stride = grad.stride,
-                      .a = {p, b.keys, true},
+                      .a = {p, b.stride, true},
                       .b = {d_o, d},
                       .m = b.keys,
                       .n = d,
@@ -217,7 +220,7 @@ void attention_backward<float>(const AttentionBackward& a) {
         // q carries the scale already.
         done = sgemm({.c = grad.k,
                       .c_stride = grad.stride,
-                      .a = {d_score, b.keys, true},
+                      .a = {d_score, b.stride, true},
                       .b = {q, d},
                       .m = b.keys,
                       .n = d,
@@ -226,7 +229,7 @@ void attention_backward<float>(const AttentionBackward& a) {
                done;
         done = sgemm({.c = d_q,
                       .c_stride = d,
-                      .a = {d_score, b.keys},
+                      .a = {d_score, b.stride},
                       .b = {in.k, in.stride},
                       .m = b.packed,
                       .n = d,
@@ -235,8 +238,9 @@ void attention_backward<float>(const AttentionBackward& a) {
                done;
         if (!done) refused = true;
         unpack(grad.q, grad.stride, d_q, rows, nullptr);
-        for (int64_t r = 0; sinks && r < b.packed; ++r)
-          sink_sums[r / b.rows] += std::exp(sinks[b.head + r / b.rows] - lse[r]) * delta[r];
+        for (int64_t g = 0; sinks && g < plan.group; ++g)
+          for (int64_t r = g * b.rows; r < (g + 1) * b.rows; ++r)
+            sink_sums[g] += std::exp(sinks[b.head + g] - lse[r]) * delta[r];
       }
     }
   TIMETRIAL_CHECK(!refused, "the matrix library refused a product of attention over qkv {}", a.qkv.shape());

@@ -20,8 +20,12 @@ void row_products(float* products, const float* packed, const float* tensor, int
 // Scores of packed rows against the keys of a block. Row r of each head sees `window` keys, the last being key
 // `offset` + r; columns outside are garbage before and zero after the functions below.
 struct ScoreBlock {
+  static constexpr int64_t kLanes = 16;  // floats of the widest vector; rows are padded to whole vectors
+
   float* data;
   int64_t heads, rows, keys, offset, window;
+  int64_t stride() const { return padded(keys); }
+  static int64_t padded(int64_t keys) { return (keys + kLanes - 1) / kLanes * kLanes; }
 };
 // data = exp(data - most), most = the row's maximum with its head's sink, sum = the row's sum with the sink's share.
 void exponentiate(const ScoreBlock& scores, const float* sinks, float* most, float* sum);
