@@ -1,0 +1,91 @@
+// check_log: does a log hold the MLPerf rules, and which of them does it scale on purpose?
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "timetrial/base/json.h"
+#include "timetrial/mllog/writer.h"
+
+namespace timetrial::mllog {
+
+enum class Severity { error, warning };
+
+struct Finding {
+  Severity severity = Severity::error;
+  std::string key;   // log key; "a or b" where either would do; "log" for the file as a whole
+  int64_t line = 0;  // of the last record concerned; 0: no record
+  std::string rule;  // what was demanded, in words
+  std::string found;
+  std::string advice;  // what to do
+};
+
+// A rule of the full benchmark that a small variant changes on purpose (rules digest 2, the project's own convention).
+// For the key eval_accuracy `expected` is the variant's target; for every other key the exact value that the log must
+// hold.
+struct ScaledCheck {
+  std::string key;          // the official log key
+  std::string description;  // what is scaled, for people: "sequence length"
+  Json expected;
+};
+
+struct ScaledFinding {
+  std::string key, description;
+  Json expected;
+  std::string full_rule;  // the official rule that the log does not hold, e.g. "equals 8192"
+};
+
+struct CheckOptions {
+  std::string ruleset = "6.0.0";
+  // Absent: the declarations in the log (log_scaled_rules) count. An empty list: nothing may be scaled.
+  std::optional<std::vector<ScaledCheck>> scaled;
+};
+
+// Counts of keys that the applied rule files name; every ruled key is in exactly one of them.
+struct CheckCounts {
+  int64_t passed = 0, failed = 0, scaled = 0;
+  int64_t absent = 0;  // optional keys that were not logged: nothing was checked, so not passed
+};
+
+struct CheckReport {
+  std::string path, ruleset;
+  std::string benchmark, division;  // as logged; empty when not
+  bool finished = false;            // the log holds run_stop
+  std::string last_key;             // of the last readable record, and its line
+  int64_t last_line = 0;
+  int64_t records = 0;
+  std::vector<Finding> errors, warnings;  // as the official checker draws the border; by line
+  std::vector<Finding> remarks;           // this program's own: never part of the verdict
+  std::vector<ScaledFinding> scaled;
+  bool scaled_from_log = false;  // the declaration of what is scaled was the log's own
+  CheckCounts counts;
+
+  // No error. Scaled rules do not make a log fail, but a log with any is no MLPerf result.
+  bool passed() const { return errors.empty(); }
+  // One sentence: "pass: ...", "pass, 3 scaled: ...", "fail: ..." or "unfinished: ...".
+  std::string verdict_sentence() const;
+  // Schema "timetrial.check/1"; fields only get added under that name.
+  Json to_json() const;
+};
+
+// Applies the rules of `options.ruleset` to one log: the same errors and warnings, by key, as
+// `mlperf_logging.compliance_checker --usage training` gives (rules digest 2.1), except that what makes that program
+// crash is an error here. For each scaled key the official rule must fail and the log must hold exactly what is
+// declared; both a different value and a full rule that holds after all are errors. Throws DataError when the file
+// cannot be used (missing, folder, binary without any record, or a benchmark that the ruleset knows and this program
+// has no rules for) and UserError for an unknown ruleset. Thread-safe.
+CheckReport check_log(const std::string& path, const CheckOptions& options = {});
+
+// The records by which a log declares what it scales: one per rule, key timetrial_scaled_rule, value
+// {"key": ..., "description": ..., "expected": ...}. The names of kReservedWords may not stand in them (rules
+// digest 3.1), so the key eval_accuracy is written "target" and global_batch_size "batch"; check_log turns them back.
+// Throws UserError for a description that holds a reserved word.
+inline constexpr std::string_view kScaledRuleKey = "timetrial_scaled_rule";
+void log_scaled_rules(Writer& writer, const std::vector<ScaledCheck>& scaled);
+
+}  // namespace timetrial::mllog

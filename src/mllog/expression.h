@@ -1,0 +1,43 @@
+// Expression: the arithmetic that rule files may use, e.g. "1200000 - opt_learning_rate_warmup_steps".
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace timetrial::mllog {
+
+// Numbers, names, + - * / with the usual precedence, unary minus, parentheses, ceil(x), sqrt(x), abs(x); in doubles,
+// left to right. Immutable after parsing, so thread-safe.
+class Expression {
+ public:
+  // Throws Error naming the text and the column where it stops making sense.
+  static Expression parse(std::string_view text);
+
+  // The value of a name, or nothing when it has none or is no number.
+  using Lookup = std::function<std::optional<double>(const std::string& name)>;
+
+  // Nothing where Python would raise: a name without a number, division by zero, the root of a negative number, the
+  // ceiling of NaN or infinity.
+  std::optional<double> evaluate(const Lookup& lookup) const;
+
+  const std::string& text() const { return text_; }
+  // Names in the order they appear.
+  std::vector<std::string> names() const;
+
+ private:
+  friend class ExpressionParser;
+  enum class Op { number, name, add, subtract, multiply, divide, negate, ceil, sqrt, abs };
+  struct Step {
+    Op op;
+    double number = 0;
+    std::string name;
+  };
+  std::string text_;
+  std::vector<Step> steps_;  // postfix
+};
+
+}  // namespace timetrial::mllog
