@@ -34,6 +34,7 @@ struct IndexedTokensWriter::State {
   StreamHash hash;
   std::vector<int32_t> lengths;
   int64_t tokens = 0;
+  bool closed = false;
 };
 
 IndexedTokensWriter::IndexedTokensWriter(const std::string& prefix, TokenType type)
@@ -62,7 +63,8 @@ void IndexedTokensWriter::add(std::span<const int32_t> tokens) {
   state_->tokens += static_cast<int64_t>(tokens.size());
 }
 
-void IndexedTokensWriter::finish() {
+void IndexedTokensWriter::close() {
+  if (state_->closed) return;
   OutputFile& idx = state_->idx;
   const auto number = [&idx](auto value) { idx.append(&value, sizeof(value)); };
   const auto sequences = static_cast<uint64_t>(state_->lengths.size());
@@ -78,11 +80,15 @@ void IndexedTokensWriter::finish() {
     offset += length * static_cast<int64_t>(bytes_of(state_->type));
   }
   for (uint64_t document = 0; document <= sequences; ++document) number(static_cast<int64_t>(document));
-  // Both complete before either has its name; the index last, because it makes the pair valid.
   state_->bin.close();
   idx.close();
+  state_->closed = true;
+}
+
+void IndexedTokensWriter::finish() {
+  close();
   state_->bin.publish();
-  idx.publish();
+  state_->idx.publish();  // last, because it makes the pair valid
 }
 
 int64_t IndexedTokensWriter::documents() const { return static_cast<int64_t>(state_->lengths.size()); }

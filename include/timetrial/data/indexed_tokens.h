@@ -68,7 +68,8 @@ class IndexedTokensWriter {
 
   // One document, which may be empty. An id that the token type cannot hold is a bug of the caller (Error).
   void add(std::span<const int32_t> tokens);
-  void finish();
+  void close();   // the index is written, all bytes are on disk, still under the partial names
+  void finish();  // close() and the final names
 
   int64_t documents() const;
   int64_t tokens() const;
