@@ -83,8 +83,7 @@ class Progress : public Reporter {
     std::string line;
     if (terminal_) {
       const int full = static_cast<int>(share * kBarWidth);
-      line = "[" + std::string(static_cast<size_t>(full), '#') +
-             std::string(static_cast<size_t>(kBarWidth - full), '.') + "] ";
+      line = fmt::format("[{:#<{}}{:.<{}}] ", "", full, "", kBarWidth - full);
     }
     line += fmt::format("step {}/{}  loss {:.4f}  {:.0f} tokens/s", report.step, max_steps_, report.loss,
                         report.tokens_per_second);

@@ -1,0 +1,60 @@
+# Shared by the scripts beside it: packages, build. Sourced, never run.
+# SPDX-License-Identifier: Apache-2.0
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build_packages=(g++ cmake ninja-build ccache pkg-config libspdlog-dev libfmt-dev nlohmann-json3-dev libcli11-dev libgtest-dev
+  libsentencepiece-dev libdnnl-dev libxxhash-dev zlib1g-dev)
+
+say() { printf '== %s\n' "$*"; }
+fail() {
+  printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+  exit 2
+}
+
+# need_packages NAME...: installs the Debian packages that are not there yet, as root or through sudo.
+need_packages() {
+  local missing=() name as_root=()
+  for name in "$@"; do
+    dpkg-query -W -f='${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed || missing+=("$name")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  command -v apt-get >/dev/null || fail "these packages are missing and there is no apt-get to install them: ${missing[*]}"
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || fail "packages are missing; as root: apt-get install ${missing[*]}"
+    as_root=(sudo)
+  fi
+  say "installing ${missing[*]}"
+  local log
+  log=$(mktemp)
+  if ! { "${as_root[@]}" apt-get update -qq && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+         apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    tail -n 3 "$log" >&2
+    rm -f "$log"
+    fail "could not install ${missing[*]} (no network?); install them by hand, then run this again"
+  fi
+  rm -f "$log"
+}
+
+# build_preset PRESET TARGET...: configures and builds, quietly unless it fails.
+build_preset() {
+  local preset=$1 log
+  shift
+  log=$(mktemp)
+  say "building preset $preset"
+  if ! { cd "$root" && cmake --preset "$preset" -G Ninja && cmake --build --preset "$preset" --target "$@"; } >"$log" 2>&1; then
+    tail -n 40 "$log" >&2
+    rm -f "$log"
+    fail "the build of preset $preset failed"
+  fi
+  rm -f "$log"
+}
+
+# The text of Debian's dict-gcide dictionary as token files in data/gcide, made once.
+prepare_gcide() {
+  [ -f "$root/data/gcide/gcide-train.idx" ] && [ -f "$root/data/gcide/gcide-validation.idx" ] && return 0
+  need_packages dict-gcide
+  say "preparing data/gcide from the dictionary's text"
+  mkdir -p "$root/data/gcide"
+  "$root/build/cpu/bin/timetrial" data prepare /usr/share/dictd/gcide.dict.dz --output "$root/data/gcide/gcide" \
+    "${gcide_options[@]}" || fail "the data could not be prepared"
+}
