@@ -1,5 +1,4 @@
-// Layers: the values of a run as keys, laid over one another: benchmark.json's defaults, variant and form, then the
-// user's file, then overrides.
+// Layers: values by key, laid over one another: benchmark.json's defaults, variant, form, the user's file, overrides.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
