@@ -28,7 +28,7 @@ class ProgressLine {
     const double now = monotonic_seconds();
     if (now - last_ < (terminal_ ? 0.1 : 10.0)) return;
     last_ = now;
-    fmt::print(stderr, terminal_ ? "\r\033[K{}" : "{}\n", text);
+    fmt::print(stderr, "{}{}{}", terminal_ ? "\r\033[K" : "", text, terminal_ ? "" : "\n");
     std::fflush(stderr);
     open_ = terminal_;
   }
@@ -57,7 +57,7 @@ std::string progress_text(const PrepareProgress& progress) {
 
 std::string grouped(int64_t value) {
   std::string digits = std::to_string(value);
-  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), ",");
+  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), 1, ',');
   return digits;
 }
 

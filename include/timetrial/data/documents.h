@@ -28,7 +28,7 @@ std::string_view name_of(DocumentBreak separator);  // "blank-line", "heading", 
 // In plain text, CRLF is read as LF. A document of `blank_line`, `heading` or `file` keeps all its line ends, the last
 // one too, but no blank lines at its begin and end; one of `line` has none. Lines of white space alone are blank.
 struct DocumentSpec {
-  std::vector<std::string> inputs;  // plain or gzip-compressed, read in this order; no document spans two
+  std::vector<std::string> inputs = {};  // plain or gzip-compressed, read in this order; no document spans two
   TextFormat format = TextFormat::automatic;
   DocumentBreak separator = DocumentBreak::blank_line;
   std::string text_field = "text";     // of JSON lines

@@ -15,8 +15,8 @@ class IndexedTokens;
 class SampleOrder;
 
 struct IndexedDataSpec {
-  std::string train_prefix;       // PREFIX of PREFIX.idx and PREFIX.bin
-  std::string validation_prefix;  // not opened when evaluation_samples is 0
+  std::string train_prefix;            // PREFIX of PREFIX.idx and PREFIX.bin
+  std::string validation_prefix = {};  // not opened when evaluation_samples is 0
   int64_t sequence_length;
   int64_t vocabulary;          // ids are in [0, vocabulary)
   int64_t global_batch;        // training rows per step over all ranks

@@ -13,11 +13,11 @@
 namespace timetrial {
 
 struct InspectSpec {
-  std::string prefix;      // of one token file; PREFIX.json is found through the ending -train or -validation
-  std::string model_file;  // a SentencePiece model to decode with; empty: what the manifest names, if there is one
-  int64_t vocabulary = 0;  // ids must be below; 0: the tokenizer's
-  int samples = 1;         // documents to decode, evenly spread over the file
-  bool verify = false;     // read all of PREFIX.bin
+  std::string prefix;           // of one token file; PREFIX.json is found through the ending -train or -validation
+  std::string model_file = {};  // a SentencePiece model to decode with; empty: what the manifest names, if there is one
+  int64_t vocabulary = 0;       // ids must be below; 0: the tokenizer's
+  int samples = 1;              // documents to decode, evenly spread over the file
+  bool verify = false;          // read all of PREFIX.bin
 };
 
 struct SampledDocument {

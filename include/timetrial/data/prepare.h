@@ -19,8 +19,8 @@ struct PrepareSpec {
   DocumentSpec documents;
   std::string output;  // PREFIX
   TokenizerChoice tokenizer = TokenizerChoice::bpe;
-  std::string model_file;      // for `model`: a SentencePiece model
-  int64_t vocabulary = 32000;  // for `bpe` and `unigram`
+  std::string model_file = {};  // for `model`: a SentencePiece model
+  int64_t vocabulary = 32000;   // for `bpe` and `unigram`
   int64_t sample_bytes =
       2 << 20;  // the most text that a tokenizer is trained on, spread evenly over the training documents
   bool append_end_of_document = false;
