@@ -13,6 +13,7 @@
 
 #include "timetrial/base/clock.h"
 #include "timetrial/base/error.h"
+#include "timetrial/base/json.h"
 #include "timetrial/data/inspect.h"
 #include "timetrial/data/prepare.h"
 
@@ -57,7 +58,8 @@ std::string progress_text(const PrepareProgress& progress) {
 
 std::string grouped(int64_t value) {
   std::string digits = std::to_string(value);
-  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<size_t>(at), 1, ',');
+  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3)
+    digits.insert(static_cast<size_t>(at), 1, ',');
   return digits;
 }
 
@@ -120,6 +122,42 @@ void print_json(const PrepareReport& r) {
   fmt::print("{}\n", json.dump(2, ' ', false, Ordered::error_handler_t::replace));
 }
 
+// An option whose value is one of the names of an enum.
+template <class Enum>
+void add_choice(CLI::App& command, const char* option, Enum& value, const std::vector<Enum>& choices,
+                const char* help) {
+  std::map<std::string, Enum> by_name;
+  std::vector<std::string> names;
+  for (const Enum choice : choices) {
+    names.emplace_back(name_of(choice));
+    by_name[names.back()] = choice;
+  }
+  command
+      .add_option_function<std::string>(
+          option, [&value, by_name](const std::string& name) { value = by_name.at(name); }, help)
+      ->check(CLI::IsMember(names).description(""))
+      ->type_name(fmt::format("{}", fmt::join(names, "|")))
+      ->default_str(std::string(name_of(value)));
+}
+
+// What --tokenizer says: a kind, or a model file.
+void choose_tokenizer(const std::string& text, PrepareSpec& spec) {
+  std::vector<std::string> kinds;
+  for (const TokenizerChoice choice : {TokenizerChoice::bpe, TokenizerChoice::unigram, TokenizerChoice::bytes}) {
+    kinds.emplace_back(name_of(choice));
+    if (text != kinds.back()) continue;
+    spec.tokenizer = choice;
+    return;
+  }
+  if (!std::filesystem::exists(text)) {
+    const std::string near = nearest_word(text, kinds);
+    throw UserError(fmt::format("--tokenizer {}: neither {} nor a file{}", text, fmt::join(kinds, ", "),
+                                near.empty() ? "" : fmt::format("; did you mean {}?", near)));
+  }
+  spec.tokenizer = TokenizerChoice::model;
+  spec.model_file = text;
+}
+
 void add_prepare(CLI::App& data) {
   struct Arguments {
     PrepareSpec spec;
@@ -149,26 +187,16 @@ void add_prepare(CLI::App& data) {
       ->capture_default_str()
       ->type_name("bpe|unigram|bytes|FILE");
   command->add_option("--vocabulary", spec.vocabulary, "ids of a tokenizer trained here")->capture_default_str();
-  const auto size = CLI::AsSizeValue(true);
+  const auto size = CLI::AsSizeValue(true).description("SIZE");
   command
       ->add_option("--train-bytes", spec.sample_bytes, "most text a tokenizer is trained on, evenly spread (e.g. 4MB)")
       ->transform(size)
       ->capture_default_str();
-  command
-      ->add_option("--documents", documents.separator,
-                   "what separates the documents of a text: blank-line, heading (a blank "
-                   "line before a line that is not indented), line, file")
-      ->transform(
-          CLI::CheckedTransformer(std::map<std::string, DocumentBreak>{{"blank-line", DocumentBreak::blank_line},
-                                                                       {"heading", DocumentBreak::heading},
-                                                                       {"line", DocumentBreak::line},
-                                                                       {"file", DocumentBreak::file}}))
-      ->default_str("blank-line");
-  command
-      ->add_option("--format", documents.format, "text, jsonl, or auto: by the name's ending .jsonl or .ndjson (.gz)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, TextFormat>{
-          {"auto", TextFormat::automatic}, {"text", TextFormat::plain}, {"jsonl", TextFormat::json_lines}}))
-      ->default_str("auto");
+  add_choice(*command, "--documents", documents.separator,
+             {DocumentBreak::blank_line, DocumentBreak::heading, DocumentBreak::line, DocumentBreak::file},
+             "what separates the documents of a text; heading: a blank line before a line that is not indented");
+  add_choice(*command, "--format", documents.format, {TextFormat::automatic, TextFormat::plain, TextFormat::json_lines},
+             "auto goes by the name's ending .jsonl or .ndjson (.gz)");
   command->add_option("--text-field", documents.text_field, "field of a JSON line that holds the text")
       ->capture_default_str();
   command->add_option("--validation-fraction", spec.validation_fraction, "part of the documents to hold out")
@@ -193,11 +221,7 @@ void add_prepare(CLI::App& data) {
   command->add_flag("--json", arguments->json, "print the outcome as JSON");
   command->callback([arguments] {
     PrepareSpec& chosen = arguments->spec;
-    chosen.tokenizer = TokenizerChoice::model;
-    for (const TokenizerChoice choice : {TokenizerChoice::bpe, TokenizerChoice::unigram, TokenizerChoice::bytes}) {
-      if (arguments->tokenizer == name_of(choice)) chosen.tokenizer = choice;
-    }
-    if (chosen.tokenizer == TokenizerChoice::model) chosen.model_file = arguments->tokenizer;
+    choose_tokenizer(arguments->tokenizer, chosen);
     PrepareReport report;
     {
       ProgressLine line;
@@ -316,10 +340,10 @@ void add_inspect(CLI::App& data) {
   command->add_option("--tokenizer", spec.model_file, "SentencePiece model to decode with (default: the manifest's)")
       ->type_name("MODEL");
   command->add_option("--vocabulary", spec.vocabulary, "ids must be below this (default: the tokenizer's)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{INT32_MAX}).description(""));
   command->add_option("--samples", spec.samples, "documents to show, evenly spread")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 1000000).description(""));
   command->add_flag("--verify", spec.verify, "read every token: ids, sizes, and the manifest's hash");
   command->add_flag("--json", arguments->json, "print as JSON");
   command->callback([arguments] {

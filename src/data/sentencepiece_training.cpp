@@ -94,7 +94,11 @@ std::string train_sentencepiece(const SentencePieceTraining& training) {
       &lines, &model);
   if (!status.ok()) {
     std::string why = status.error_message();
+    // "source.cc(660) [condition] What is wrong." Only the last part is for people.
+    const size_t place = why.rfind("] ");
+    if (place != std::string::npos) why.erase(0, place + 2);
     std::replace(why.begin(), why.end(), '\n', ' ');
+    while (why.ends_with('.') || why.ends_with(' ')) why.pop_back();
     refuse(why);
   }
   return model;
