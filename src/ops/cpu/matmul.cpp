@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "ops/cpu/parallel.h"
+#include "ops/cpu/vector_math.h"
 
 namespace timetrial::ops::cpu {
 
@@ -62,6 +63,25 @@ void add_to_rows(T* c, const T* bias, int64_t rows, int64_t n) {
   });
 }
 
+// Some columns of some rows of a matrix whose rows are n long.
+template <class T>
+struct Part {
+  const T* data;
+  int64_t n, row_begin, row_end, begin, end;
+};
+
+template <class T>
+[[gnu::always_inline]] inline void add_rows_body(T* sums, const Part<T>& p) {
+  for (int64_t i = p.row_begin; i < p.row_end; ++i) {
+    const T* row = p.data + i * p.n;
+#pragma omp simd
+    for (int64_t j = p.begin; j < p.end; ++j) sums[j - p.begin] += row[j];
+  }
+}
+
+TIMETRIAL_MULTIVERSION void add_rows(float* sums, const Part<float>& p) { add_rows_body(sums, p); }
+void add_rows(double* sums, const Part<double>& p) { add_rows_body(sums, p); }
+
 }  // namespace
 
 template <class T>
@@ -81,10 +101,8 @@ void bias_backward(const BiasBackward& a) {
   const int64_t n = a.d_out.dim(1);
   const T* d_out = a.d_out.data<T>();
   add_column_sums(a.d_bias.data<T>(), a.d_out.dim(0), n,
-                  [&](T* part, int64_t row_begin, int64_t row_end, int64_t begin, int64_t end) {
-                    for (int64_t i = row_begin; i < row_end; ++i)
-#pragma omp simd
-                      for (int64_t j = begin; j < end; ++j) part[j - begin] += d_out[i * n + j];
+                  [&](T* sums, int64_t row_begin, int64_t row_end, int64_t begin, int64_t end) {
+                    add_rows(sums, {d_out, n, row_begin, row_end, begin, end});
                   });
 }
 
