@@ -88,6 +88,8 @@ std::string latin1_to_utf8(std::string_view text) {
 Json parse_object(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t");
   if (first == std::string_view::npos || text[first] != '{') return Json();
+  // nlohmann's parser takes a NUL for the end of the text; JSON has no place for one.
+  if (text.find('\0') != std::string_view::npos) return Json(Json::value_t::discarded);
   const bool non_finite = text.find("NaN") != std::string_view::npos || text.find("Infinity") != std::string_view::npos;
   const std::string quoted = non_finite ? quote_non_finite(text) : std::string(text);
   Json object = Json::parse(quoted, nullptr, false);

@@ -197,6 +197,8 @@ Judgement apply_rules(const std::vector<Record>& records, const Ruleset& ruleset
   while (!queue.empty()) {
     const RuleFile& file = *queue.front();
     queue.pop_front();
+    // A benchmark named "common" asks for the file that asks; the official checker never ends then.
+    if (std::find(judgement.applied.begin(), judgement.applied.end(), &file) != judgement.applied.end()) continue;
     judgement.applied.push_back(&file);
     Walk(file, ruleset, judgement).run(records, queue);
   }
