@@ -61,7 +61,14 @@ target_link_libraries(sentencepiece::sentencepiece INTERFACE ${SENTENCEPIECE_TRA
 
 if(TIMETRIAL_CUDA)
   enable_language(CUDA)
+  # CMake 3.25 does not know yet that nvcc 12 and later speak C++20.
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+  endif()
   set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  set(CMAKE_CUDA_EXTENSIONS OFF)
   find_package(CUDAToolkit REQUIRED)
 endif()
 

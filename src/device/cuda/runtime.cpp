@@ -1,0 +1,96 @@
+// The device layer's CUDA runtime calls, their errors, and the current-device scope. No kernels, so no nvcc.
+// SPDX-License-Identifier: Apache-2.0
+#include "device/cuda/runtime.h"
+
+#include <cstdio>
+
+#include "device/cuda/check.h"
+#include "device/cuda/error.h"
+
+namespace timetrial::cuda {
+
+namespace {
+
+// For destructors, which must not throw: a failed release is told and survived.
+void report(cudaError_t code, const char* call) noexcept {
+  // At exit the driver may be gone before the last owner; nothing is lost then.
+  if (code == cudaSuccess || code == cudaErrorCudartUnloading) return;
+  std::fprintf(stderr, "timetrial: %s in %s\n", cudaGetErrorName(code), call);
+}
+
+cudaStream_t stream_of(void* handle) { return static_cast<cudaStream_t>(handle); }
+
+}  // namespace
+
+void throw_cuda_error(cudaError_t code, const char* call, std::source_location location) {
+  throw CudaError(code, call, location);
+}
+
+DeviceScope::DeviceScope(int device) {
+  TIMETRIAL_CUDA(cudaGetDevice(&before_));
+  if (before_ == device) return;
+  TIMETRIAL_CUDA(cudaSetDevice(device));
+  changed_ = true;
+}
+
+DeviceScope::~DeviceScope() {
+  if (changed_) report(cudaSetDevice(before_), "cudaSetDevice");
+}
+
+int device_count() {
+  int count = 0;
+  const cudaError_t code = cudaGetDeviceCount(&count);
+  if (code == cudaErrorNoDevice || code == cudaErrorInsufficientDriver) {
+    static_cast<void>(cudaGetLastError());  // a machine without a GPU is no error; do not leave one behind
+    return 0;
+  }
+  TIMETRIAL_CUDA(code);
+  return count;
+}
+
+void* create_stream(int device) {
+  const DeviceScope scope(device);
+  cudaStream_t stream = nullptr;
+  TIMETRIAL_CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  return stream;
+}
+
+void destroy_stream(void* stream) noexcept { report(cudaStreamDestroy(stream_of(stream)), "cudaStreamDestroy"); }
+
+void synchronize(void* stream) { TIMETRIAL_CUDA(cudaStreamSynchronize(stream_of(stream))); }
+
+void* allocate(int device, size_t bytes) {
+  const DeviceScope scope(device);
+  void* data = nullptr;
+  const cudaError_t code = cudaMalloc(&data, bytes);
+  if (code == cudaErrorMemoryAllocation) {
+    static_cast<void>(cudaGetLastError());
+    size_t free = 0, total = 0;
+    TIMETRIAL_CUDA(cudaMemGetInfo(&free, &total));
+    throw CudaError(
+        code, fmt::format("cudaMalloc of {} bytes on cuda:{}, {} of {} bytes are free", bytes, device, free, total));
+  }
+  TIMETRIAL_CUDA(code);
+  // Streams that do not block on the legacy stream must find the zeros, so wait for them here.
+  const cudaError_t zeroed = cudaMemset(data, 0, bytes);
+  const cudaError_t waited = cudaStreamSynchronize(cudaStreamLegacy);
+  if (zeroed != cudaSuccess || waited != cudaSuccess) {
+    release(data);
+    TIMETRIAL_CUDA(zeroed);
+    TIMETRIAL_CUDA(waited);
+  }
+  return data;
+}
+
+void release(void* data) noexcept { report(cudaFree(data), "cudaFree"); }
+
+void copy(void* destination, const void* source, size_t bytes, void* stream, bool wait) {
+  TIMETRIAL_CUDA(cudaMemcpyAsync(destination, source, bytes, cudaMemcpyDefault, stream_of(stream)));
+  if (wait) synchronize(stream);
+}
+
+void fill_zero(void* data, size_t bytes, void* stream) {
+  TIMETRIAL_CUDA(cudaMemsetAsync(data, 0, bytes, stream_of(stream)));
+}
+
+}  // namespace timetrial::cuda
