@@ -5,11 +5,12 @@ agree.py --python PYTHON --checker CHECK_PROGRAM --small LOG
 
 The first form writes the scripted full-size log, which both checkers must pass, and compares verdict, failing keys and
 warned keys on its mutations. The second runs both on the log of a small run: the official checker must fail exactly the
-keys that the log declares as scaled. PYTHON needs the package mlperf-logging; without it (neither --python nor
-TIMETRIAL_MLPERF_PYTHON) the exit code is 77, skipped, or 1 when TIMETRIAL_REQUIRE_MLPERF=1. CHECK_PROGRAM is timetrial or
-check_logs.
+keys that the log declares as scaled. PYTHON, or else the environment variable TIMETRIAL_MLPERF_PYTHON, names a Python that
+has the package mlperf-logging; without one the exit code is 77, skipped, or 1 when TIMETRIAL_REQUIRE_MLPERF=1. CHECK_PROGRAM
+is timetrial or check_logs.
 """
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -208,19 +209,24 @@ def parse_arguments():
     return arguments
 
 
+def skip(reason):
+    if os.environ.get("TIMETRIAL_REQUIRE_MLPERF") == "1":
+        sys.exit(f"TIMETRIAL_REQUIRE_MLPERF=1, but {reason}")
+    print(f"skipped: {reason}")
+    sys.exit(77)
+
+
 def go_on_in(python):
     """Starts again under the Python that has mlperf-logging, unless this is it."""
     if not python:
-        if os.environ.get("TIMETRIAL_REQUIRE_MLPERF") == "1":
-            sys.exit("TIMETRIAL_REQUIRE_MLPERF=1, but no Python with mlperf-logging was given "
-                     "(--python or TIMETRIAL_MLPERF_PYTHON)")
-        print("skipped: no Python with mlperf-logging was given (--python or TIMETRIAL_MLPERF_PYTHON)")
-        sys.exit(77)
+        skip("no Python with mlperf-logging was given (--python or TIMETRIAL_MLPERF_PYTHON)")
     if os.path.abspath(python) != os.path.abspath(sys.executable):
         try:
             os.execv(python, [python, *sys.argv])
         except OSError as error:
             sys.exit(f"{python}: cannot be started ({error.strerror})")
+    if importlib.util.find_spec("mlperf_logging") is None:
+        skip(f"{python} has no package mlperf-logging")
 
 
 def main():
