@@ -70,7 +70,7 @@ TEST(MeanVisibleKeys, AreTheSpecifications) {
 
 TEST(MeanVisibleKeys, AreWhatCountingGives) {
   for (const int64_t sequence : {1, 2, 7, 64}) {
-    for (const int64_t window : {1, 2, 6, 7, 8, 63, 64, 65, 1000}) {
+    for (const int64_t window : {1, 2, 6, 7, 8, 10, 63, 64, 65, 100, 1000}) {
       int64_t keys = 0;
       for (int64_t query = 0; query < sequence; ++query) keys += std::min(query + 1, window);
       EXPECT_DOUBLE_EQ(mean_visible_keys(sequence, window), static_cast<double>(keys) / static_cast<double>(sequence))

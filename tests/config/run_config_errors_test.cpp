@@ -52,6 +52,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Mistake{{{"train.seed", "-1"}}, "/train/seed: -1 is below 0, the smallest allowed"},
         Mistake{{{"train.seed", "4294967296"}}, "/train/seed: 4294967296 is above 4294967295, the largest allowed"},
+        Mistake{{{"train.seed", "4294967296.0"}}, "/train/seed: 4294967296 is above 4294967295, the largest allowed"},
         Mistake{{{"train.seed", "18446744073709551615"}},
                 "/train/seed: 18446744073709551615 is above 4294967295, the largest allowed"},
         Mistake{{{"train.seed", "1e300"}}, "/train/seed: 1e+300 is above 4294967295, the largest allowed"},

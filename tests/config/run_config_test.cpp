@@ -176,6 +176,13 @@ TEST(RunConfigNames, GoForEveryOtherValue) {
   }
 }
 
+// A form may set a training value too, but answers for the model's switches alone.
+TEST(RunConfigNames, GiveTrainingValuesToTheVariant) {
+  const RunConfig run = parse(user_config("full"), {{"train.end_learning_rate", "0"}});
+  EXPECT_EQ(run.variant, "custom");
+  EXPECT_EQ(run.form, "submitted");
+}
+
 TEST(RunConfigNames, StayWhenAFixedValueIsRepeated) {
   const RunConfig run = parse_with({{"model.layers", "4"}, {"train.max_steps", "2000"}, {"model.sinks", "true"}});
   EXPECT_EQ(run.variant, "1m");

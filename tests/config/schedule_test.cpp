@@ -56,6 +56,7 @@ TEST_F(SmallSchedule, EndsAtTheDecayStepItself) {
 }
 
 TEST_F(SmallSchedule, RisesThenFalls) {
+  EXPECT_DOUBLE_EQ(at(3), 0.75);
   for (int64_t step = 0; step < 4; ++step) EXPECT_LT(at(step), at(step + 1)) << step;
   for (int64_t step = 4; step < 14; ++step) EXPECT_GT(at(step), at(step + 1)) << step;
 }
