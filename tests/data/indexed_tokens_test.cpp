@@ -95,8 +95,11 @@ TEST_F(TokenFile, RefusesForeignAndDamagedIndexes) {
   EXPECT_TRUE(contains(refusal(header(99, 2, 3) + good.substr(34)), "code 99 (unknown)"));
   EXPECT_TRUE(contains(refusal(good.substr(0, good.size() - 1)), "has 81 bytes, but its header announces 2 sequences"));
   EXPECT_TRUE(contains(refusal(good + "x"), "has 83 bytes"));
-  EXPECT_TRUE(contains(refusal(header(8, ~uint64_t{0} / 12 + 1, 3) + good.substr(34)), "header announces"));
-  EXPECT_TRUE(contains(refusal(header(8, 2, uint64_t{1} << 61) + good.substr(34)), "header announces"));
+  // Counts whose products wrap round to the right size.
+  EXPECT_TRUE(
+      contains(refusal(header(8, 2 + (uint64_t{1} << 62), 3) + good.substr(34)), "announces 4611686018427387906"));
+  EXPECT_TRUE(
+      contains(refusal(header(8, 2, 3 + (uint64_t{1} << 61)) + good.substr(34)), "announces 2 sequences and 23"));
   const std::string offsets = raw<int64_t>({0, 6}), documents = raw<int64_t>({0, 1, 2});
   const auto index = [](const std::string& lengths, const std::string& o, const std::string& d) {
     return header(8, 2, 3) + lengths + o + d;
