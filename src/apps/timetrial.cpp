@@ -1,5 +1,7 @@
 // The program for people: run, plan, check, data. Links no engine; training happens in timetrial-worker.
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/core.h>
+
 #include <CLI/CLI.hpp>
 
 #include "apps/check_command.h"

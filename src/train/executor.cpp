@@ -46,6 +46,7 @@ Executor::Executor(const Model& model, const RunConfig& config, Device device)
       labels_(DType::i32, {micros_ * micro_rows_ * length_}, device),
       losses_(fine_type(config.device.dtype), {micro_rows_ * length_}, device),
       loss_sum_(fine_type(config.device.dtype), {1}, device),
+      evaluation_sum_(fine_type(config.device.dtype), {1}, device),
       host_ids_(static_cast<size_t>(micros_ * micro_rows_ * length_)),
       host_labels_(host_ids_.size()) {
   check_schedule(schedule_, static_cast<int>(micros_));
@@ -123,9 +124,9 @@ double Executor::evaluate(const HostBatch& batch) {
     const int64_t rows = std::min(micro_rows_, batch.rows - row);
     const Tensor losses = losses_.view().rows(0, rows * length_);
     model_.forward(losses, micro_batch(row, rows), context);
-    fill_zero(loss_sum_.view().raw(), loss_sum_.view().bytes(), stream_.ref());
-    ops::accumulate_sum({.out = loss_sum_, .x = losses, .scale = 1}, stream_.ref());
-    sum += to_host(loss_sum_, stream_.ref())[0];
+    fill_zero(evaluation_sum_.view().raw(), evaluation_sum_.view().bytes(), stream_.ref());
+    ops::accumulate_sum({.out = evaluation_sum_, .x = losses, .scale = 1}, stream_.ref());
+    sum += to_host(evaluation_sum_, stream_.ref())[0];
   }
   return sum;
 }

@@ -54,7 +54,7 @@ class Executor {
   std::vector<Stash> stashes_;
   Stash deferred_;
   Arena scratch_;
-  OwnedTensor ids_, labels_, losses_, loss_sum_;
+  OwnedTensor ids_, labels_, losses_, loss_sum_, evaluation_sum_;
   std::vector<int32_t> host_ids_, host_labels_;
 };
 
