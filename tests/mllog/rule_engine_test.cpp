@@ -1,5 +1,5 @@
-// The walk over records: occurrences, files that replace rules, last words, and benchmarks this program has no data
-// for. SPDX-License-Identifier: Apache-2.0
+// The walk over records: occurrences, files that replace rules, last words, the odder rules of other benchmarks.
+// SPDX-License-Identifier: Apache-2.0
 #include "mllog/rule_engine.h"
 
 #include <gtest/gtest.h>

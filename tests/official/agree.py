@@ -4,10 +4,10 @@
 agree.py --python PYTHON --checker CHECK_PROGRAM --small LOG
 
 The first form writes the scripted full-size log, which both checkers must pass, and compares verdict, failing keys and
-warned keys on its mutations. The second runs both on the log of a small run: the official checker must fail exactly the
-keys that the log declares as scaled. PYTHON, or else the environment variable TIMETRIAL_MLPERF_PYTHON, names a Python that
-has the package mlperf-logging; without one the exit code is 77, skipped, or 1 when TIMETRIAL_REQUIRE_MLPERF=1. CHECK_PROGRAM
-is timetrial or check_logs.
+warned keys on its mutations. The second runs both on the log of a small run: the official checker must fail exactly
+the keys that the log declares as scaled. PYTHON, or else the environment variable TIMETRIAL_MLPERF_PYTHON, names a
+Python that has the package mlperf-logging; without one the exit code is 77, skipped, or 1 when
+TIMETRIAL_REQUIRE_MLPERF=1. CHECK_PROGRAM is timetrial or check_logs.
 """
 import argparse
 import importlib.util

@@ -1,5 +1,4 @@
-// Writes the log of a full-size closed gpt_oss_20b run that never happened: hyperparameters of the rules, losses from a
-// scripted curve, organisation TEST. For tests of checkers only.
+// For tests: the log of a full-size closed gpt_oss_20b run that never happened, its losses from a scripted curve.
 // SPDX-License-Identifier: Apache-2.0
 #include <cmath>
 #include <cstdio>
@@ -17,6 +16,9 @@ constexpr int64_t kBatch = 16, kStepsPerBlock = 768;  // 768 x 16 = 12288 sample
 constexpr int64_t kWarmup = 128, kMaxSteps = 1200000;
 constexpr double kTarget = 3.34, kLearningRate = 4e-4;
 
+// The organisation is TEST, so that nobody takes the log for a result.
+constexpr const char* kOrganization = "TEST";
+
 // Log perplexity after that many samples: 12.34 untrained (uniform over the vocabulary), the target at about 195,000.
 double scripted_loss(int64_t samples) {
   return 2.3 + 10.04 * std::pow(1.0 + static_cast<double>(samples) / 2200.0, -0.508);
@@ -26,7 +28,7 @@ Json at(int64_t samples, int64_t step) { return {{"samples_count", samples}, {"s
 
 void write_configuration(Writer& log) {
   log.event("submission_benchmark", "gpt_oss_20b");
-  log.event("submission_org", "TEST");
+  log.event("submission_org", kOrganization);
   log.event("submission_division", "closed");
   log.event("submission_status", "onprem");
   log.event("submission_platform", "TEST_scripted");
