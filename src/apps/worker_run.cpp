@@ -128,8 +128,10 @@ std::string rules_text(const mllog::CheckReport& report) {
   return text;
 }
 
-int train(RunConfig config, const Workload& workload, const WorkerArguments& arguments,
-          const std::atomic<int>& interrupt) {
+}  // namespace
+
+int train(RunConfig config, const Workload& workload, bool clear_caches, const std::atomic<int>& interrupt) {
+  set_threads(config);
   const Device device = device_of(config);
   if (config.train.seed == 0) config.train.seed = drawn_seed();
   if (config.submission.platform.empty()) config.submission.platform = processor_name();
@@ -146,8 +148,8 @@ int train(RunConfig config, const Workload& workload, const WorkerArguments& arg
                             .seed = static_cast<uint32_t>(config.train.seed)});
   make_output_folder(config);
   RunLog log(config);
-  if (arguments.clear_caches) drop_file_caches();
-  log.init_start(arguments.clear_caches);
+  if (clear_caches) drop_file_caches();
+  log.init_start(clear_caches);
   log.configuration(config, data.training_samples());
 
   const auto reporter = make_progress(config, stderr);
@@ -161,8 +163,6 @@ int train(RunConfig config, const Workload& workload, const WorkerArguments& arg
   return exit_code_of(result, report.passed(), interrupt);
 }
 
-}  // namespace
-
 int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interrupt) {
   Overrides overrides;
   for (const std::string& text : arguments.overrides) overrides.push_back(split_override(text));
@@ -170,8 +170,7 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   const auto workload = find_workload(workload_of(user, overrides));
   const RunConfig config = parse_run_config(user, workload->benchmark(), config_name(arguments.config), overrides);
   check_world(config.parallel, read_environment());
-  set_threads(config);
-  if (!arguments.plan) return train(config, *workload, arguments, interrupt);
+  if (!arguments.plan) return train(config, *workload, arguments.clear_caches, interrupt);
 
   const auto model = workload->make_model(config, device_of(config));
   if (arguments.json) {

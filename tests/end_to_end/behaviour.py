@@ -1,0 +1,201 @@
+"""What the programs do with odd input, interrupts and repeated runs: one clear line, the right exit code, nothing lost.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import programs
+from programs import BIN, SMALL, SOURCE, Case, records, run, values
+
+
+class BadInput(Case):
+    def refused(self, config, *needles, extra=()):
+        before = sorted(self.folder.rglob("*"))
+        self.assert_one_line_error(run("run", config, *extra), *needles)
+        self.assertEqual(sorted(self.folder.rglob("*")), before, "a refused run left files behind")
+
+    def test_unknown_key_names_the_nearest(self):
+        self.refused(self.tiny_config(), "/train/sede", "train.seed", extra=["--set", "train.sede=7"])
+
+    def test_wrong_type(self):
+        self.refused(self.tiny_config(train__max_steps="many"), "/train/max_steps", "many")
+
+    def test_not_json(self):
+        config = self.folder / "broken.json"
+        config.write_text('{"workload": "gpt_oss_20b",\n oops}', encoding="utf-8")
+        self.refused(config, "broken.json", "line 2")
+
+    def test_missing_config(self):
+        self.refused(self.folder / "nowhere.json", "nowhere.json")
+
+    def test_missing_data(self):
+        self.refused(self.tiny_config(data__train=str(self.folder / "nothing")), "nothing.idx")
+
+    def test_truncated_bin(self):
+        config = self.tiny_config()
+        with open(self.folder / "tiny-train.bin", "r+b") as file:
+            file.truncate(1000)
+        self.refused(config, "tiny-train.bin", "1000")
+
+    def test_truncated_idx(self):
+        config = self.tiny_config()
+        with open(self.folder / "tiny-train.idx", "r+b") as file:
+            file.truncate(50)
+        self.refused(config, "tiny-train.idx")
+
+    def test_foreign_idx(self):
+        config = self.tiny_config()
+        (self.folder / "tiny-train.idx").write_bytes(b"PK\x03\x04" * 100)
+        self.refused(config, "tiny-train.idx")
+
+    def test_unknown_workload(self):
+        self.refused(self.tiny_config(workload="gpt_oss_20"), "gpt_oss_20b")
+
+    def test_more_than_one_rank(self):
+        self.refused(self.tiny_config(parallel__dp=2), "/parallel/dp")
+
+    def test_cuda_is_not_there(self):
+        self.refused(self.tiny_config(device__kind="cuda"), "/device/kind")
+
+    def test_micro_batch_that_does_not_divide(self):
+        self.refused(self.tiny_config(train__micro_batch=3), "3", "8")
+
+    def test_output_folder_in_use(self):
+        config = self.tiny_config()
+        self.assertEqual(run("run", config).returncode, 1)
+        log = self.folder / "run" / "result_0.txt"
+        before = log.read_bytes()
+        self.assert_one_line_error(run("run", config), "already holds a run")
+        self.assertEqual(log.read_bytes(), before)
+
+    def test_token_beyond_the_vocabulary_names_file_and_position(self):
+        config = self.tiny_config(model__vocabulary=100)
+        done = run("run", config)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertRegex(done.stderr.strip().splitlines()[-1], r"tiny-(train|validation)\.bin: token id \d+ at token position \d+")
+        stops = [record for record in records(self.folder / "run" / "result_0.txt") if record["key"] == "run_stop"]
+        self.assertEqual([stop["metadata"]["status"] for stop in stops], ["aborted"])
+
+    def test_no_arguments(self):
+        self.assertEqual(run().returncode, 2)
+        self.assertEqual(run("run").returncode, 2)
+        self.assertEqual(run("rnu").returncode, 2)
+
+
+class Interrupts(Case):
+    def interrupted(self, number, code):
+        config = self.tiny_config(train__max_steps=100000, evaluation__every_samples=400000)
+        process = subprocess.Popen([str(BIN / "timetrial"), "run", str(config)], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        log = self.folder / "run" / "result_0.txt"
+        deadline = time.monotonic() + 120
+        while not (log.exists() and "tracked_stats" in log.read_text(encoding="utf-8")):
+            self.assertLess(time.monotonic(), deadline, "the run never took a step")
+            time.sleep(0.05)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, code, errors)
+        self.assertIn("interrupted", output)
+        last = records(log)[-1]
+        self.assertEqual((last["key"], last["metadata"]["status"]), ("run_stop", "aborted"))
+
+    def test_interrupt(self):
+        self.interrupted(signal.SIGINT, 130)
+
+    def test_terminate(self):
+        self.interrupted(signal.SIGTERM, 143)
+
+    def test_kill_leaves_a_readable_log(self):
+        config = self.tiny_config(train__max_steps=100000, evaluation__every_samples=400000)
+        process = subprocess.Popen([str(BIN / "timetrial"), "run", str(config)], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        log = self.folder / "run" / "result_0.txt"
+        while not (log.exists() and log.read_text(encoding="utf-8").count("tracked_stats") > 3):
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        self.assertGreater(len(records(log)), 10)
+        checked = run("check", log)
+        self.assertEqual(checked.returncode, 1)
+        self.assertIn("unfinished", checked.stdout.splitlines()[0])
+
+
+class Runs(Case):
+    def test_same_seed_same_losses_and_other_seed_others(self):
+        losses = []
+        for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+            folder = self.folder / name
+            done = run("run", self.tiny_config(), "--set", f"output.folder={folder}", "--set", f"train.seed={seed}",
+                       "--set", "train.learning_rate=0.003")
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertRegex(done.stdout, "not reached within the step limit")
+            log = folder / "result_0.txt"
+            losses.append([record["value"]["reduced_train_loss"] for record in records(log) if record["key"] == "tracked_stats"])
+            self.assertEqual(values(log, "seed"), [seed])
+            (self.folder / "tiny-train.bin").unlink()  # prepare refuses to overwrite
+            for file in self.folder.glob("tiny*"):
+                file.unlink()
+        self.assertEqual(losses[0], losses[1])
+        self.assertNotEqual(losses[0], losses[2])
+
+    def test_log_has_the_order_and_keys_of_the_rules(self):
+        config = self.tiny_config()
+        self.assertEqual(run("run", config).returncode, 1)
+        log = self.folder / "run" / "result_0.txt"
+        keys = [record["key"] for record in records(log)]
+        marks = [key for key in keys if key in ("cache_clear", "init_start", "seed", "init_stop", "run_start", "epoch_start",
+                                                "block_start", "block_stop", "eval_start", "eval_accuracy", "eval_stop",
+                                                "epoch_stop", "run_stop")]
+        block = ["block_start", "block_stop", "eval_start", "eval_accuracy", "eval_stop"]
+        self.assertEqual(marks, ["cache_clear", "init_start", "seed", "init_stop", "run_start", "epoch_start"] + 4 * block +
+                         ["epoch_stop", "run_stop"])
+        self.assertEqual(values(log, "cache_clear"), [False])
+        self.assertEqual(keys.count("tracked_stats"), 20)
+        for key, value in (("lowest_numerical_precision_in_linear", "fp32"), ("micro_batch_size", 4),
+                           ("config_filename", "tiny"), ("tensor_parallelism", 1), ("gradient_accumulation_steps", 2)):
+            self.assertEqual(values(log, key), [value], key)
+        effective = values(log, "timetrial_effective_config")[0]
+        self.assertEqual(effective["train"]["seed"], 5)
+        self.assertRegex(values(log, "timetrial_config_hash")[0], "^[0-9a-f]{32}$")
+        again = json.loads((self.folder / "run" / "effective_config.json").read_text(encoding="utf-8"))
+        self.assertEqual(again, effective)
+
+    def test_dry_run_prints_the_command_and_starts_nothing(self):
+        config = self.tiny_config()
+        done = run("run", config, "--dry-run", "--set", "train.seed=9")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("timetrial-worker", done.stdout)
+        self.assertIn("--set train.seed=9", done.stdout)
+        self.assertFalse((self.folder / "run").exists())
+        command = done.stdout.strip().splitlines()[-1].strip()
+        self.assertEqual(subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode, 1)
+        self.assertTrue((self.folder / "run" / "result_0.txt").exists())
+
+    def test_plan_of_the_full_benchmark(self):
+        done = run("plan", SMALL, "--set", "variant=full", "--json", cwd=SOURCE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        plan = json.loads(done.stdout)
+        self.assertEqual(plan["parameters"], 20495244864)
+        self.assertEqual(plan["active_parameters"], 3767928384)
+        self.assertEqual(plan["train_flops_per_token"], 22875443712)
+        self.assertEqual(plan["scaled_rules"], [])
+        # fp32 weights that are their own master, fp32 gradients, two fp32 moments: 16 bytes a parameter, padding aside.
+        state = sum(plan["bytes_per_rank"][kind] for kind in ("weights", "master weights", "gradients", "moments"))
+        self.assertAlmostEqual(state / (16 * plan["parameters"]), 1, places=5)
+        if not plan["fits_this_machine"]:
+            prefix = self.tiny_config()
+            self.assert_one_line_error(run("run", prefix, "--set", "variant=full", "--set", "model.vocabulary=128256"), "this machine")
+
+    def test_environment_of_a_launcher_with_more_ranks_is_refused(self):
+        environment = dict(os.environ, RANK="0", WORLD_SIZE="8")
+        done = run("run", self.tiny_config(), env=environment)
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertIn("8", done.stderr)
+
+
+if __name__ == "__main__":
+    programs.main()
