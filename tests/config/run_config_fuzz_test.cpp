@@ -76,7 +76,7 @@ TEST(RunConfigFuzz, ChangesWhatItNamesAlone) {
   for (const auto& [pointer, value] : before.items()) pointers.push_back(pointer);
 
   int accepted = 0, refused = 0;
-  for (int i = 0; i < 4000; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     const std::string& key = pointers[random() % pointers.size()];
     const Json value = random_value(random);
     Json user = user_config();
@@ -100,8 +100,8 @@ TEST(RunConfigFuzz, ChangesWhatItNamesAlone) {
       EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
     }
   }
-  EXPECT_GT(accepted, 400);
-  EXPECT_GT(refused, 400);
+  EXPECT_GT(accepted, 200);
+  EXPECT_GT(refused, 200);
 }
 
 TEST(RunConfigFuzz, OverridesSayWhatTheFileSays) {
