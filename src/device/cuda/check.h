@@ -1,5 +1,4 @@
-// TIMETRIAL_CUDA: a CUDA runtime call whose failure becomes a CudaError with the call's text; and the current-device
-// scope. Kernels include this, so it stays free of headers that nvcc is slow with or cannot read.
+// TIMETRIAL_CUDA: a CUDA runtime call whose failure becomes a CudaError; and the current-device scope.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -7,6 +6,7 @@
 
 #include <source_location>
 
+// Kernels include this file, so it stays free of headers that nvcc is slow with or cannot read (base/error.h).
 namespace timetrial::cuda {
 
 // Throws CudaError (device/cuda/error.h).

@@ -1,5 +1,4 @@
-// Dense products through cuBLASLt. cuBLASLt counts columns first, so a row-major c = op(a) op(b) is asked for as
-// c^T = op(b)^T op(a)^T, where every row-major (r, s) tensor is a column-major (s, r) matrix with leading dimension s.
+// Dense products through cuBLASLt, with plans and a workspace kept per stream.
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/cuda/matmul.h"
 
@@ -80,6 +79,8 @@ Key key_of(const Matmul& a) {
           alignment_of(a.bias)};
 }
 
+// cuBLASLt counts columns first. A row-major c = op(a) op(b) is asked for as c^T = op(b)^T op(a)^T: every row-major
+// (r, s) tensor is a column-major (s, r) matrix with leading dimension s.
 Layout layout_of(const Tensor& tensor) {
   cublasLtMatrixLayout_t layout = nullptr;
   check_cublas(cublasLtMatrixLayoutCreate(&layout, cuda_type(tensor.dtype()), static_cast<uint64_t>(tensor.dim(1)),
