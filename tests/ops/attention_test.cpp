@@ -200,6 +200,16 @@ TEST(AttentionGradients, AreCentralDifferences) {
   }
 }
 
+TEST(AttentionChecks, WorkspaceOfALongSequenceStaysSmall) {
+  AttentionShape s = {1, 8192, 8, 1, 16, 0, 0.25};
+  const auto threads = static_cast<size_t>(omp_get_max_threads());
+  const size_t full = attention_workspace_bytes(s, DType::f32, {});
+  EXPECT_LT(full, threads * 5'000'000);  // all scores of one head are 268 MB
+  s.window_keys = 128;
+  EXPECT_LT(attention_workspace_bytes(s, DType::f32, {}), threads * 500'000);
+  EXPECT_EQ(attention_workspace_bytes(s, DType::f64, {}), 0u);
+}
+
 TEST(AttentionChecks, RefuseWrongShapesAndSmallWorkspace) {
   const AttentionCase c = {2, 8, 4, 2, 8, 0, true};
   const AttentionShape s = c.shape();
@@ -227,6 +237,9 @@ TEST(AttentionChecks, RefuseWrongShapesAndSmallWorkspace) {
   with([](AttentionShape& x) { x.window_keys = -1; });
   with([](AttentionShape& x) { x.scale = NAN; });
   with([](AttentionShape& x) { x.length = 0; });
+  AttentionShape uneven = s;
+  uneven.kv_heads = 3;
+  EXPECT_THROW(attention_workspace_bytes(uneven, DType::f32, {}), Error);
   EXPECT_THROW(attention_backward({qkv, sinks, out, out, lse, qkv, {}, workspace, s}, {}), Error);
   EXPECT_THROW(attention_backward({out, sinks, out, out, lse, qkv, sinks, workspace, s}, {}), Error);
 }

@@ -149,6 +149,21 @@ TEST(GroupedMatmulReference, GradientsAreCentralDifferences) {
   }
 }
 
+TEST(GroupedMatmulReference, BiasGradientsSumManyRowsAndColumns) {
+  const Problem p = {{{130, 0, 70}, 3}, 300, 1, true, true};
+  const Inputs in(p);
+  const Values d_c = random_values(p.layout.rows() * p.n, 5);
+  const Ids begin = p.layout.begin();
+  Values expected(static_cast<size_t>(3 * p.n), 1.0);
+  for (size_t e = 0; e < 3; ++e)
+    for (int64_t r = begin[e]; r < begin[e + 1]; ++r)
+      for (int64_t j = 0; j < p.n; ++j)
+        expected[e * 300 + static_cast<size_t>(j)] +=
+            in.scale[static_cast<size_t>(r)] * d_c[static_cast<size_t>(r * p.n + j)];
+  Bench bench;
+  expect_close(bench.values(backward(bench, p, in, d_c).d_bias), expected, {1e-13, 1e-14}, "d_bias");
+}
+
 TEST(GroupedMatmulReference, EmptyExpertsAndSpareRowsKeepTheirGradients) {
   const Problem p = {{{0, 3, 0}, 2}, 4, 3, true, true};
   const Inputs in(p);
@@ -203,7 +218,7 @@ using GroupedMatmulParity = PlaceTest;
 TEST_P(GroupedMatmulParity, LayoutsAndSizes) {
   for (const bool scaled : {false, true})
     for (const Layout& layout : layouts())
-      for (const auto& [n, k] : {std::pair{5, 3}, {16, 40}, {100, 33}, {37, 96}}) {
+      for (const auto& [n, k] : {std::pair{5, 3}, {16, 40}, {100, 33}, {37, 96}, {300, 2}}) {
         SCOPED_TRACE(fmt::format("rows {} n {} k {} scaled {}", layout.rows(), n, k, scaled));
         const Problem p = {layout, n, k, true, scaled}, plain = {layout, n, k, false, scaled};
         expect_parity_on_cpu_only(dtype(), stream(), OpClass::product, [&](Bench& bench) {

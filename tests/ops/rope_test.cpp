@@ -97,8 +97,9 @@ TEST(RopeTableTest, HoldsAmplitudeTimesCosineAndSine) {
 }
 
 TEST(RopeTableTest, RefusesOtherShapes) {
-  const OwnedTensor cosines(DType::f32, {4, 32}), narrow(DType::f32, {4, 16});
+  const OwnedTensor cosines(DType::f32, {4, 32}), narrow(DType::f32, {4, 16}), sideways(DType::f32, {2, 64});
   EXPECT_THROW(fill_rope_table({cosines, narrow}, kPlain, {}), Error);
+  EXPECT_THROW(fill_rope_table({cosines, sideways}, kPlain, {}), Error);
   EXPECT_THROW(fill_rope_table({narrow, narrow}, kPlain, {}), Error);
 }
 

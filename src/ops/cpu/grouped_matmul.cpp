@@ -155,20 +155,24 @@ void grouped_matmul_backward_weight(const GroupedMatmulBackwardWeight& a) {
 
 template <class T>
 void grouped_bias_backward(const GroupedBiasBackward& a) {
+  constexpr int64_t kColumns = 256, kRows = 64;  // rows are summed in chunks: the error grows with their number's root
   const int64_t n = a.d_c.dim(1);
   const Groups groups(a.expert_begin, a.d_c.dim(0));
   T* d_bias = a.d_bias.data<T>();
-  const T* scale = a.bias_scale ? a.bias_scale.data<T>() : nullptr;
-  for (int64_t e = 0; e < groups.count; ++e) {
-    const int64_t first = groups.begin[e];
-    const T* d_c = a.d_c.data<T>() + first * n;
-    add_column_sums(d_bias + e * n, groups.begin[e + 1] - first, n,
-                    [&](T* part, int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
-                      for (; row < row_end; ++row)
-                        add_scaled(part, d_c + row * n + column, scale ? scale[first + row] : T{1},
-                                   column_end - column);
-                    });
-  }
+  const T *d_c = a.d_c.data<T>(), *scale = a.bias_scale ? a.bias_scale.data<T>() : nullptr;
+  const auto add_rows = [&](T* out, Range rows, Range columns) {
+    T part[kColumns] = {};
+    for (int64_t r = rows.begin; r < rows.end; ++r)
+      add_scaled(part, d_c + r * n + columns.begin, scale ? scale[r] : T{1}, columns.end - columns.begin);
+    add_scaled(out + columns.begin, part, T{1}, columns.end - columns.begin);
+  };
+  parallel_columns(n, groups.used(), [&](int64_t begin, int64_t end) {
+    for (int64_t e = 0; e < groups.count; ++e)
+      for (int64_t column = begin; column < end; column += kColumns)
+        for (int64_t row = groups.begin[e]; row < groups.begin[e + 1]; row += kRows)
+          add_rows(d_bias + e * n, {row, std::min<int64_t>(row + kRows, groups.begin[e + 1])},
+                   {column, std::min(column + kColumns, end)});
+  });
 }
 
 template <class T>
