@@ -33,8 +33,9 @@ class SmallRun(Case):
         if not python:
             self.assertFalse(os.environ.get("TIMETRIAL_REQUIRE_MLPERF"), "the official checker is required and not there")
             self.skipTest("everything but the official checker's agreement passed; it is not installed")
-        done = subprocess.run([python, SOURCE / "tests/official/agree.py", "--python", python, "--small", str(log)],
-                              capture_output=True, text=True, check=False)
+        line = [python, SOURCE / "tests/official/agree.py", "--python", python, "--checker", programs.BIN / "check_logs",
+                "--small", log]
+        done = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
