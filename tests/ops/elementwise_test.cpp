@@ -48,19 +48,30 @@ TEST(AccumulateSumReference, EveryElementCountsOnceAcrossChunks) {
   EXPECT_EQ(bench.values(out)[0], expected);
 }
 
-TEST(AccumulateSumReference, FloatDoesNotSeeTheNumberOfThreads) {
+TEST(AccumulateSumReference, DoesNotSeeTheNumberOfThreads) {
+  // In double: a float result would round the difference between two orders away.
   const int before = omp_get_max_threads();
   const Values x = random_values(100003, 1);
   std::vector<Values> results;
   for (const int threads : {1, 2, 3, 7}) {
     omp_set_num_threads(threads);
-    Bench bench(StreamRef{}, DType::f32);
+    Bench bench;
     const Tensor out = bench.in_out("out", {1}, {0});
     accumulate_sum({.out = out, .x = bench.input({100003}, x), .scale = 1}, bench.stream());
     results.push_back(bench.values(out));
   }
   omp_set_num_threads(before);
   for (const Values& result : results) EXPECT_EQ(result, results[0]);
+}
+
+TEST(AccumulateSumReference, FloatTermsAreSummedInDouble) {
+  // 2^24 + 1 is no float: a float sum would stand still.
+  Values x(4000, 1.0);
+  x[0] = 16777216;
+  Bench bench(StreamRef{}, DType::f32);
+  const Tensor out = bench.in_out("out", {1}, {0});
+  accumulate_sum({.out = out, .x = bench.input({4000}, x), .scale = 1}, bench.stream());
+  EXPECT_EQ(bench.values(out)[0], static_cast<double>(16777216.0f + 4000.0f));  // 2^24 + 3999, rounded to even
 }
 
 TEST(ElementwiseReference, RefusesWhatDoesNotFit) {

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/ops/matmul.h"
 
+#include <omp.h>
+
 #include "fixtures/bench.h"
 #include "fixtures/gradients.h"
 
@@ -101,6 +103,21 @@ TEST(MatmulReference, FloatIsBitEqualFromRunToRun) {
   }
   EXPECT_EQ(results[1], results[0]);
   EXPECT_EQ(results[2], results[0]);
+}
+
+TEST(BiasBackwardReference, DoesNotSeeTheNumberOfThreads) {
+  const int before = omp_get_max_threads();
+  const Values d_out = random_values(1000 * 97, 1);
+  std::vector<Values> results;
+  for (const int threads : {1, 2, 3, 7}) {
+    omp_set_num_threads(threads);
+    Bench bench(StreamRef{}, DType::f32);
+    const Tensor d_bias = bench.in_out("d_bias", {97}, Values(97, 0.0));
+    bias_backward({.d_bias = d_bias, .d_out = bench.input({1000, 97}, d_out)}, bench.stream());
+    results.push_back(bench.values(d_bias));
+  }
+  omp_set_num_threads(before);
+  for (const Values& result : results) EXPECT_EQ(result, results[0]);
 }
 
 class MatmulParity : public PlaceTest {};
