@@ -24,7 +24,9 @@ class Error : public std::runtime_error {
 // The user can mend this: main prints what() alone and exits with code 2.
 class UserError : public Error {
  public:
-  using Error::Error;
+  // Written out, not inherited: nvcc 13.0 crashes on an inherited constructor with this default argument.
+  explicit UserError(const std::string& message, std::source_location location = std::source_location::current())
+      : Error(message, location) {}
 };
 
 // A value in a config file or on the command line. `path` is the JSON path, e.g. "/parallel/tp".
