@@ -35,13 +35,8 @@ find_package(OpenMP QUIET)
 timetrial_require(OpenMP g++)
 find_package(ZLIB QUIET)
 timetrial_require(ZLIB zlib1g-dev)
-find_package(dnnl QUIET)
-timetrial_require(dnnl libdnnl-dev)
-if(NOT TARGET dnnl::dnnl)
-  add_library(dnnl::dnnl ALIAS DNNL::dnnl)
-endif()
 
-# These two ship no CMake package.
+# Two of these ship no CMake package; oneDNN's own asks for OpenCL headers, which its C interface does not need.
 function(timetrial_find_plain name header library debian)
   string(TOUPPER ${name} upper)
   find_path(${upper}_INCLUDE_DIR ${header})
@@ -54,6 +49,7 @@ function(timetrial_find_plain name header library debian)
   set_target_properties(${name}::${library} PROPERTIES IMPORTED_LOCATION ${${upper}_LIBRARY}
                         INTERFACE_INCLUDE_DIRECTORIES ${${upper}_INCLUDE_DIR})
 endfunction()
+timetrial_find_plain(dnnl dnnl.h dnnl libdnnl-dev)
 timetrial_find_plain(xxhash xxhash.h xxhash libxxhash-dev)
 timetrial_find_plain(sentencepiece sentencepiece_processor.h sentencepiece libsentencepiece-dev)
 find_library(SENTENCEPIECE_TRAIN_LIBRARY sentencepiece_train REQUIRED)
