@@ -10,6 +10,19 @@
 namespace timetrial {
 namespace {
 
+// Nothing but names of the model's own symbols: the unigram trainer ends the process over a text of these alone.
+bool only_symbols(std::string_view line) {
+  while (!line.empty()) {
+    size_t symbol = 0;
+    if (line.starts_with("<unk>")) symbol = 5;
+    if (line.starts_with("</s>")) symbol = 4;
+    if (line.starts_with("<0x") && line.size() >= 6 && line[5] == '>') symbol = 6;
+    if (symbol == 0) return false;
+    line.remove_prefix(symbol);
+  }
+  return true;
+}
+
 // Hands out the texts in pieces that the trainer takes: it drops whatever holds a tab or a zero byte, and whatever is
 // longer than its limit. No piece of the vocabulary crosses a line end, so cutting there loses nothing.
 class TrainingLines final : public sentencepiece::SentenceIterator {
@@ -21,10 +34,14 @@ class TrainingLines final : public sentencepiece::SentenceIterator {
   sentencepiece::util::Status status() const override { return {}; }
 
   void Next() override {
-    for (; text_ < texts_.size(); ++text_, at_ = 0) {
+    while (text_ < texts_.size()) {
       const std::string& text = texts_[text_];
       at_ = text.find_first_not_of(kBreaks, at_);
-      if (at_ == std::string::npos) continue;
+      if (at_ == std::string::npos) {
+        ++text_;
+        at_ = 0;
+        continue;
+      }
       size_t end = std::min(text.find_first_of(kBreaks, at_), text.size());
       if (end - at_ > kLongest) {
         end = at_ + kLongest;
@@ -32,7 +49,7 @@ class TrainingLines final : public sentencepiece::SentenceIterator {
       }
       line_.assign(text, at_, end - at_);
       at_ = end;
-      return;
+      if (!only_symbols(line_)) return;
     }
     done_ = true;
   }

@@ -113,6 +113,7 @@ TEST_P(TrainedTokenizer, RefusesWhatCannotBeTrained) {
   EXPECT_TRUE(contains(refusal(299, made_up_texts(10)), "of 299 ids cannot be trained"));
   EXPECT_TRUE(contains(refusal(400, {}), "there is no text in it"));
   EXPECT_TRUE(contains(refusal(400, {"\n\t\n"}), "there is no text in it"));
+  EXPECT_TRUE(contains(refusal(400, {"<unk>\n</s><0x41>", "<0xFF>"}), "there is no text in it"));
   const std::string line = refusal(5000, {"too short to hold so much"});
   EXPECT_TRUE(contains(line, "5000 ids cannot be trained on 25 bytes"));
   EXPECT_EQ(line.find('\n'), std::string::npos);
