@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
     action.sa_flags = SA_RESETHAND;  // a second signal ends the program at once
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
+    sigaction(SIGHUP, &action, nullptr);  // the terminal was closed
     return apps::run_worker(arguments, interrupt_signal);
   });
 }

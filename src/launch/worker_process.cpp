@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
@@ -45,6 +46,10 @@ void become(const std::vector<std::string>& arguments) {
   std::vector<char*> pointers;
   for (const std::string& argument : arguments) pointers.push_back(const_cast<char*>(argument.c_str()));
   pointers.push_back(nullptr);
+  // Idle threads of libgomp go to sleep after microseconds instead of milliseconds: on a machine that does other things
+  // too, a run was 2 to 3 times as fast for it, on a quiet one equally fast (docs/results/2026-11-21-idle-threads.md).
+  // A user's own value stays.
+  setenv("GOMP_SPINCOUNT", "2000", /*overwrite=*/0);
   execv(pointers[0], pointers.data());
   throw UserError(fmt::format("{} cannot be started ({})", arguments[0], std::strerror(errno)));
 }

@@ -109,6 +109,9 @@ class Interrupts(Case):
     def test_terminate(self):
         self.interrupted(signal.SIGTERM, 143)
 
+    def test_closed_terminal(self):
+        self.interrupted(signal.SIGHUP, 129)
+
     def test_kill_leaves_a_readable_log(self):
         config = self.tiny_config(train__max_steps=100000, evaluation__every_samples=400000)
         process = subprocess.Popen([str(BIN / "timetrial"), "run", str(config)], stdout=subprocess.DEVNULL,
