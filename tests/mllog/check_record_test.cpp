@@ -85,6 +85,7 @@ TEST(CheckKinds, Expressions) {
   const Json exact = {{"equals_expression", {{"of", "value * 1152"}, {"expression", "batch * 8e-5"}}}};
   EXPECT_TRUE(holds(exact, record_of(8e-5 * 1280 / 1152), state));
   EXPECT_FALSE(holds(exact, record_of(8.889e-5), state));
+  EXPECT_FALSE(holds(exact, record_of(std::nextafter(8e-5 * 1280 / 1152, 1.0)), state));
   const Json near = {{"equals_expression", {{"expression", "2.4e-05 * sqrt(batch / 1280)"}, {"tolerance", 1e-9}}}};
   EXPECT_TRUE(holds(near, record_of(2.40005e-5), state));
   EXPECT_FALSE(holds(near, record_of(2.4002e-5), state));

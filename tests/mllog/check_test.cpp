@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "mllog/sample_log.h"
+#include "mllog/scaling.h"
 #include "timetrial/base/error.h"
 
 namespace timetrial::mllog {
@@ -121,6 +122,35 @@ TEST(CheckLog, DeclaredScalingPassesAndIsNamed) {
                         report.counts.passed));
   EXPECT_EQ(report.to_json()["verdict"], "pass_scaled");
   EXPECT_TRUE(report.remarks.empty());
+}
+
+// A small variant evaluates when it likes: the benchmark's schedule is no yardstick for it.
+TEST(CheckLog, AScaledLogIsNotHeldToTheSchedule) {
+  SampleLog log = small_log();
+  for (test::SampleRecord& record : log)
+    if (record.key == "eval_accuracy") record.metadata["samples_count"] = 320;
+  EXPECT_EQ(keys_of(check(log, small_options()).remarks), Keys{});
+}
+
+TEST(CheckLog, ScalingReplacesLimitsOnTheValueAndNothingElse) {
+  Ruleset full;
+  full.files.emplace(
+      "common",
+      parse_rules(
+          {{"name", "common"},
+           {"about", ""},
+           {"keys",
+            {{{"key", "n"},
+              {"occurrence", "exactly_one"},
+              {"checks", {{{"above", 0}}, {{"metadata_any_of", {"unit"}}}, {{"equals", 5}}, {{"non_empty", true}}}}},
+             {{"key", "m"}, {"occurrence", "exactly_one"}, {"checks", {{{"equals", 5}}}}}}}}));
+  const Ruleset scaled = scale(full, {{"n", "", 3}});
+  const std::vector<Check>& checks = scaled.files.at("common").keys.at(0).checks;
+  ASSERT_EQ(checks.size(), 3u);
+  EXPECT_EQ(describe(checks[0]), "has metadata unit");
+  EXPECT_EQ(describe(checks[1]), "is not empty");
+  EXPECT_EQ(describe(checks[2]), "equals 3, declared as scaled");
+  EXPECT_EQ(describe(scaled.files.at("common").keys.at(1).checks.at(0)), "equals 5");
 }
 
 TEST(CheckLog, UndeclaredScalingFails) {

@@ -166,8 +166,8 @@ TEST(LogReader, LongLinesAndBordersBetweenReads) {
 }
 
 TEST(LogReader, ReadsInLinearTime) {
-  // Prefix and record of 8 MB each on one line: the official parser's cut would take hours.
-  const std::string text = std::string(8000000, ':') + record("\"" + std::string(8000000, ':') + "\"") + "\n";
+  // Prefix and record of 1 MB each on one line: the official parser's cut takes minutes.
+  const std::string text = std::string(1000000, ':') + record("\"" + std::string(1000000, ':') + "\"") + "\n";
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(read_text(text).records.size(), 1u);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));

@@ -158,10 +158,12 @@ TEST(LogWriter, KilledProcessLeavesWholeLines) {
   ASSERT_GE(child, 0);
   if (child == 0) {
     Writer writer(path);
-    for (int64_t i = 0;; ++i) {
+    // Bounded, in case the parent dies before it kills: about 100 MB.
+    for (int64_t i = 0; i < 200000; ++i) {
       writer.event("tracked_stats", i, {{"padding", std::string(static_cast<size_t>(i % 700), 'x')}});
       if (i % 100 == 99) writer.flush();
     }
+    _exit(0);
   }
   for (int wait = 0; wait < 2000; ++wait) {
     std::error_code none;
