@@ -27,7 +27,7 @@ struct SampleOrderSpec {
 
 // Immutable after construction: all members are thread-safe.
 // Memory: 12 bytes per sample and, when shuffled, 4 per document and epoch and 4 per sample (8 from 2^32 - 1 samples
-// on). Making it takes one shuffle of documents x epochs and one of the samples: about 0.1 s per ten million of either.
+// on). Making it takes one shuffle of documents x epochs and one of the samples: about 1 s for ten million of both.
 class SampleOrder {
  public:
   // Throws UserError when there are no tokens, or when the order does not fit into memory.
