@@ -145,6 +145,22 @@ TEST(RuleEngine, CarriesTheRulesOfOtherBenchmarks) {
             (Keys{"decay", "lr", "warmup"}));
 }
 
+TEST(RuleEngine, TheEarliestStartCountsNotTheFirstNorTheLast) {
+  const Ruleset ruleset = load_ruleset("6.0.0");
+  Record early = record(3, "init_start", nullptr), stop = record(4, "init_stop", nullptr);
+  early.time_ms = 1500;
+  const auto judged = [&](double stop_ms) {
+    stop.time_ms = stop_ms;
+    return apply_rules({record(1, "submission_division", "closed"), record(2, "init_start", nullptr), early, stop},
+                       ruleset)
+        .errors.count("init_stop");
+  };
+  EXPECT_EQ(judged(1500 + 1800e3), 1u);
+  EXPECT_EQ(judged(1500 + 1799e3), 0u);
+  early.time_ms = 9000;
+  EXPECT_EQ(judged(2000 + 1800e3), 1u);
+}
+
 TEST(RuleEngine, RememberedChoiceSetsTheTimeLimit) {
   const Ruleset ruleset = load_ruleset("6.0.0");
   const auto judged = [&](const std::string& division) {
