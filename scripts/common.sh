@@ -28,9 +28,7 @@ need_packages() {
   log=$(mktemp)
   if ! { "${as_root[@]}" apt-get update -qq && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
          apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
-    tail -n 3 "$log" >&2
-    rm -f "$log"
-    fail "could not install ${missing[*]} (no network?); install them by hand, then run this again"
+    fail "could not install ${missing[*]} (no network? apt-get's own words: $log); install them by hand, then run this again"
   fi
   rm -f "$log"
 }
