@@ -232,6 +232,7 @@ def go_on_in(python):
 def main():
     arguments = parse_arguments()
     go_on_in(arguments.python or os.environ.get("TIMETRIAL_MLPERF_PYTHON", ""))
+    sys.dont_write_bytecode = True  # leave the source folder as it is
     official = Official()
     if arguments.small:
         told = judge_small(arguments, official, arguments.small)
