@@ -8,7 +8,7 @@
 
 namespace timetrial::apps {
 
-// Throws ConfigError when the run cannot fit the memory of this machine.
+// Both say whether the run fits the memory of this machine; neither throws when it does not.
 std::string plan_text(const RunConfig& config, const Model& model);
 Json plan_json(const RunConfig& config, const Model& model);
 

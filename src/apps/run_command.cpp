@@ -25,13 +25,14 @@ std::shared_ptr<RunArguments> add_common(CLI::App& command) {
   command.add_option("--set", arguments->overrides, "override one key, e.g. --set train.seed=7; may be given again")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
-  command.add_flag("--json", arguments->json, "print the plan as JSON");
+  command.add_flag("--json", arguments->json, "print the outcome, or the plan, as JSON");
   return arguments;
 }
 
 std::vector<std::string> worker_line(const RunArguments& arguments) {
   std::vector<std::string> line{launch::worker_path(), arguments.config};
   for (const std::string& text : arguments.overrides) line.insert(line.end(), {"--set", text});
+  if (arguments.json) line.push_back("--json");
   if (arguments.clear_caches) line.push_back("--clear-caches");
   return line;
 }
@@ -58,7 +59,6 @@ void add_run_command(CLI::App& app) {
     std::vector<std::string> line = worker_line(*arguments);
     if (arguments->dry_run) {
       line.push_back("--plan");
-      if (arguments->json) line.push_back("--json");
       line.insert(line.end(), {"--command", launch::shell_line(worker_line(*arguments))});
     }
     launch::become(line);
@@ -73,7 +73,6 @@ void add_plan_command(CLI::App& app) {
   command->callback([arguments] {
     std::vector<std::string> line = worker_line(*arguments);
     line.push_back("--plan");
-    if (arguments->json) line.push_back("--json");
     launch::become(line);
   });
 }

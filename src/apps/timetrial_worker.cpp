@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
     app.add_option("CONFIG", arguments.config, "the run's JSON file")->required();
     app.add_option("--set", arguments.overrides, "override one key")->type_name("KEY=VALUE")->allow_extra_args(false);
     app.add_flag("--plan", arguments.plan, "print the plan and stop");
-    app.add_flag("--json", arguments.json, "print the plan as JSON")->needs("--plan");
+    app.add_flag("--json", arguments.json, "print the plan or the outcome as JSON");
     app.add_flag("--clear-caches", arguments.clear_caches, "drop file caches before the run (needs root)");
     app.add_option("--command", arguments.command, "line to print below the plan")->needs("--plan")->group("");
     try {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -108,6 +109,38 @@ std::string outcome_text(const RunConfig& config, const RunResult& result) {
   throw Error("unknown outcome");
 }
 
+std::string_view name_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::target_reached:
+      return "target_reached";
+    case Outcome::step_limit:
+      return "step_limit";
+    case Outcome::interrupted:
+      return "interrupted";
+    case Outcome::diverged:
+      return "diverged";
+  }
+  throw Error("unknown outcome");
+}
+
+Json outcome_json(const RunConfig& config, const RunResult& result, const mllog::CheckReport& report) {
+  return {{"schema", "timetrial.run.1"},
+          {"workload", config.workload},
+          {"variant", config.variant},
+          {"form", config.form},
+          {"outcome", name_of(result.outcome)},
+          {"target", config.evaluation.target},
+          {"evaluation_loss", std::isnan(result.evaluation_loss) ? Json(nullptr) : Json(result.evaluation_loss)},
+          {"steps", result.steps},
+          {"samples", result.samples},
+          {"seconds", result.seconds},
+          {"seed", config.train.seed},
+          {"config_hash", config_hash(config)},
+          {"rules_passed", report.passed()},
+          {"rules_scaled", report.scaled.size()},
+          {"log", report.path}};
+}
+
 int exit_code_of(const RunResult& result, bool rules_hold, int signal) {
   switch (result.outcome) {
     case Outcome::target_reached:
@@ -130,7 +163,7 @@ std::string rules_text(const mllog::CheckReport& report) {
 
 }  // namespace
 
-int train(RunConfig config, const Workload& workload, bool clear_caches, const std::atomic<int>& interrupt) {
+int train(RunConfig config, const Workload& workload, const RunOptions& options, const std::atomic<int>& interrupt) {
   set_threads(config);
   const Device device = device_of(config);
   if (config.train.seed == 0) config.train.seed = drawn_seed();
@@ -148,8 +181,8 @@ int train(RunConfig config, const Workload& workload, bool clear_caches, const s
                             .seed = static_cast<uint32_t>(config.train.seed)});
   make_output_folder(config);
   RunLog log(config);
-  if (clear_caches) drop_file_caches();
-  log.init_start(clear_caches);
+  if (options.clear_caches) drop_file_caches();
+  log.init_start(options.clear_caches);
   log.configuration(config, data.training_samples());
 
   const auto reporter = make_progress(config, stderr);
@@ -158,8 +191,12 @@ int train(RunConfig config, const Workload& workload, bool clear_caches, const s
   const RunResult result = Trainer(config, executor, data, log, *reporter, interrupt).run();
 
   const mllog::CheckReport report = mllog::check_log(log.path(), {});
-  fmt::print("{}/{}  {}  ({})  log: {}\n", config.workload, config.variant, outcome_text(config, result),
-             rules_text(report), log.path());
+  if (options.json) {
+    fmt::print("{}\n", outcome_json(config, result, report).dump(2));
+  } else {
+    fmt::print("{}/{}  {}  ({})  log: {}\n", config.workload, config.variant, outcome_text(config, result),
+               rules_text(report), log.path());
+  }
   return exit_code_of(result, report.passed(), interrupt);
 }
 
@@ -170,7 +207,8 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   const auto workload = find_workload(workload_of(user, overrides));
   const RunConfig config = parse_run_config(user, workload->benchmark(), config_name(arguments.config), overrides);
   check_world(config.parallel, read_environment());
-  if (!arguments.plan) return train(config, *workload, arguments.clear_caches, interrupt);
+  if (!arguments.plan)
+    return train(config, *workload, {.clear_caches = arguments.clear_caches, .json = arguments.json}, interrupt);
 
   const auto model = workload->make_model(config, device_of(config));
   if (arguments.json) {

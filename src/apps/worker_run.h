@@ -21,9 +21,14 @@ struct WorkerArguments {
   std::string command;  // what `run --dry-run` would start; printed below the plan
 };
 
+struct RunOptions {
+  bool clear_caches = false;
+  bool json = false;  // the outcome as one JSON object instead of a sentence
+};
+
 // Trains `workload` as configured and prints the one line of the outcome; returns the exit code. Tests come in here
 // with a workload that is wrong on purpose.
-int train(RunConfig config, const Workload& workload, bool clear_caches, const std::atomic<int>& interrupt);
+int train(RunConfig config, const Workload& workload, const RunOptions& options, const std::atomic<int>& interrupt);
 
 // Throws UserError and Error; returns the exit code otherwise. `interrupt` is set by a signal handler.
 int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interrupt);

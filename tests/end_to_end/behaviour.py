@@ -145,6 +145,16 @@ class Runs(Case):
         self.assertEqual(losses[0], losses[1])
         self.assertNotEqual(losses[0], losses[2])
 
+    def test_outcome_as_json(self):
+        done = run("run", self.tiny_config(), "--json")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        outcome = json.loads(done.stdout)
+        log = self.folder / "run" / "result_0.txt"
+        self.assertEqual((outcome["outcome"], outcome["steps"], outcome["samples"]), ("step_limit", 20, 160))
+        self.assertEqual(outcome["evaluation_loss"], values(log, "eval_accuracy")[-1])
+        self.assertEqual(outcome["config_hash"], values(log, "timetrial_config_hash")[0])
+        self.assertFalse(outcome["rules_passed"])
+
     def test_log_has_the_order_and_keys_of_the_rules(self):
         config = self.tiny_config()
         self.assertEqual(run("run", config).returncode, 1)

@@ -52,7 +52,7 @@ int main(int argc, char** argv) {
     const ShiftedWorkload workload;
     const std::atomic<int> interrupt{0};
     const Json user = read_config_file(argv[1]);
-    return apps::train(parse_run_config(user, workload.benchmark(), config_name(argv[1]), overrides), workload, false,
+    return apps::train(parse_run_config(user, workload.benchmark(), config_name(argv[1]), overrides), workload, {},
                        interrupt);
   });
 }
