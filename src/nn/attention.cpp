@@ -9,6 +9,16 @@
 
 namespace timetrial::nn {
 
+namespace {
+
+std::optional<HeadNorm> make_qk_norm(ModuleContext& context, const std::string& name, const AttentionOptions& o) {
+  if (!o.qk_norm) return std::nullopt;
+  return HeadNorm(context, name,
+                  {.heads = o.heads, .kv_heads = o.kv_heads, .head_dim = o.head_dim, .epsilon = o.norm_epsilon});
+}
+
+}  // namespace
+
 Attention::Attention(ModuleContext& context, const std::string& name, const AttentionOptions& o,
                      const RotaryTable& rotary)
     : options_(o),
@@ -21,13 +31,16 @@ Attention::Attention(ModuleContext& context, const std::string& name, const Atte
             .outputs = (o.heads + 2 * o.kv_heads) * o.head_dim,
             .bias = o.bias,
             .init_std = o.init_std}),
+      qk_norm_(make_qk_norm(context, name, o)),
       output_(context, name + ".output",
               {.inputs = o.heads * o.head_dim, .outputs = o.hidden, .bias = o.bias, .init_std = o.output_init_std}),
       saved_qkv_(context.saved()),
       saved_core_(context.saved()),
       saved_lse_(context.saved()),
       d_qkv_(context.saved()),
-      d_sinks_(context.saved()) {
+      d_sinks_(context.saved()),
+      projected_(context.saved()),
+      d_projected_(context.saved()) {
   if (o.sinks) sinks_ = context.parameters.add({.name = name + ".sinks", .shape = {o.heads}, .decay = false});
 }
 
@@ -51,9 +64,26 @@ Tensor Attention::workspace(int64_t tokens, Pass& pass) const {
   return pass.temporary(DType::f32, {static_cast<int64_t>((workspace_bytes(tokens) + 3) / 4)});
 }
 
+// Queries, keys and values as rotation wants them.
+void Attention::project(const Tensor& qkv, const Tensor& in, Pass& pass) const {
+  if (!qk_norm_) return qkv_.forward(qkv, in, pass);
+  const Tensor projected = pass.keep(projected_, dtype_, qkv.shape());
+  qkv_.forward(projected, in, pass);
+  qk_norm_->forward(qkv, projected, pass);
+}
+
+void Attention::project_backward(const Tensor& d_in, const Tensor& d_qkv, Pass& pass) const {
+  if (!qk_norm_) return qkv_.backward_input(d_in, d_qkv, pass);
+  const Tensor d_projected = pass.deferred.keep(d_projected_, dtype_, d_qkv.shape());
+  qk_norm_->backward_input(d_projected, d_qkv, pass);
+  qkv_.backward_input(d_in, d_projected, pass);
+}
+
 void Attention::plan_forward(Plan& plan, int64_t tokens) const {
   plan.keep(saved_qkv_, dtype_, {tokens, shape(tokens).qkv_width()});
+  if (qk_norm_) plan.keep(projected_, dtype_, {tokens, shape(tokens).qkv_width()});
   qkv_.plan_forward(plan, tokens);
+  if (qk_norm_) qk_norm_->plan_forward(plan, tokens);
   plan.keep(saved_core_, dtype_, {tokens, options_.heads * options_.head_dim});
   plan.keep(saved_lse_, fine_, {tokens * options_.heads});
   {
@@ -67,7 +97,7 @@ void Attention::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
   const int64_t tokens = in.dim(0);
   const ops::AttentionShape s = shape(tokens);
   const Tensor qkv = pass.keep(saved_qkv_, dtype_, {tokens, s.qkv_width()});
-  qkv_.forward(qkv, in, pass);
+  project(qkv, in, pass);
   ops::rope_forward({.x = qkv, .cos = rotary_.cos, .sin = rotary_.sin, .heads = s.heads + s.kv_heads}, pass.stream);
   const Tensor core = pass.keep(saved_core_, dtype_, {tokens, s.heads * s.head_dim});
   const Tensor lse = pass.keep(saved_lse_, fine_, {tokens * s.heads}).reshape({s.batch, s.heads, s.length});
@@ -85,6 +115,10 @@ void Attention::plan_backward(Plan& plan, int64_t tokens) const {
   plan.temporary(dtype_, {tokens, options_.heads * options_.head_dim});
   plan.defer(d_qkv_, dtype_, {tokens, shape(tokens).qkv_width()});
   if (sinks_) plan.defer(d_sinks_, fine_, {options_.heads});
+  if (qk_norm_) {
+    plan.defer(d_projected_, dtype_, {tokens, shape(tokens).qkv_width()});
+    qk_norm_->plan_backward(plan, tokens);
+  }
   plan.temporary_bytes(workspace_bytes(tokens));
 }
 
@@ -107,12 +141,13 @@ void Attention::backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pa
                            .shape = s},
                           pass.stream);
   ops::rope_backward({.x = d_qkv, .cos = rotary_.cos, .sin = rotary_.sin, .heads = s.heads + s.kv_heads}, pass.stream);
-  qkv_.backward_input(d_in, d_qkv, pass);
+  project_backward(d_in, d_qkv, pass);
 }
 
 void Attention::backward_weights(Pass& pass) const {
   output_.backward_weights(pass);
   qkv_.backward_weights(pass);
+  if (qk_norm_) qk_norm_->backward_weights(pass);
   if (!sinks_) return;
   const Tensor gradient = pass.parameters.grad(*sinks_);
   ops::add({.out = gradient, .a = gradient, .b = pass.deferred.saved(d_sinks_)}, pass.stream);

@@ -32,15 +32,18 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
 }
 
+class WholeModelGradient : public ::testing::TestWithParam<const char*> {};
+
 // A random direction touches every element at once; the elements with the largest gradients are also moved alone. Top-k
 // choices are piecewise constant, so the step is small enough not to change one.
-TEST(WholeModelGradient, MatchesCentralDifferences) {
-  const RunConfig config = small_config("1m", {{"device.dtype", "f64"},
+TEST_P(WholeModelGradient, MatchesCentralDifferences) {
+  const RunConfig config = small_config("1m", {{"form", GetParam()},
+                                               {"device.dtype", "f64"},
                                                {"train.global_batch", "1"},
                                                {"train.micro_batch", "1"},
                                                {"evaluation.every_samples", "1"}});
   Machine machine(config);
-  // Biases and sinks start at 0 or 1, where mistakes hide: move everything off its start.
+  // Biases, sinks and norms start at 0 or 1, where mistakes hide: move everything off its start.
   std::mt19937 random(3);
   std::normal_distribution<double> normal;
   for (int i = 0; i < machine.model->parameters().size(); ++i) {
@@ -81,6 +84,9 @@ TEST(WholeModelGradient, MatchesCentralDifferences) {
   }
   RecordProperty("worst_relative_error", std::to_string(worst));
 }
+
+INSTANTIATE_TEST_SUITE_P(Forms, WholeModelGradient, ::testing::Values("submitted", "reference"),
+                         [](const auto& form) { return std::string(form.param); });
 
 }  // namespace
 }  // namespace timetrial::testing

@@ -144,7 +144,8 @@ TEST(HeadNormReference, RefusesWhatDoesNotFit) {
   const Tensor x = bench.scratch(DType::f64, {2, 17}), other = bench.scratch(DType::f64, {2, 18}),
                single = bench.scratch(DType::f32, {2, 17}), rstd = bench.scratch(DType::f64, {2, 3}),
                many = bench.scratch(DType::f64, {2, 5}), weight = bench.scratch(DType::f64, {4}),
-               wide_weight = bench.scratch(DType::f64, {6}), narrow = bench.scratch(DType::f32, {4});
+               column = bench.scratch(DType::f64, {4, 1}), wide_weight = bench.scratch(DType::f64, {6}),
+               narrow = bench.scratch(DType::f32, {4});
   const HeadNormForward good = {.out = bench.scratch(DType::f64, {2, 17}),
                                 .rstd = rstd,
                                 .x = x,
@@ -168,6 +169,8 @@ TEST(HeadNormReference, RefusesWhatDoesNotFit) {
       "rstd is a vector", [](HeadNormForward& a, const Tensor& t) { a.rstd = t; }, weight);
   refuses(
       "weights of different lengths", [](HeadNormForward& a, const Tensor& t) { a.k_weight = t; }, wide_weight);
+  refuses(
+      "weight is a matrix", [](HeadNormForward& a, const Tensor& t) { a.q_weight = t; }, column);
   refuses(
       "weight of another type", [](HeadNormForward& a, const Tensor& t) { a.q_weight = t; }, narrow);
   refuses(

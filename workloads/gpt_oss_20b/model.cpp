@@ -53,9 +53,6 @@ GptOss::GptOss(const ModelShape& shape, DType dtype, Device device)
              .vocabulary = shape.vocabulary,
              .norm_epsilon = shape.norm_epsilon,
              .init_std = shape.init_std}) {
-  if (shape.qk_norm)
-    throw ConfigError(
-        "/form", "this form normalises queries and keys (QK-norm), which this version cannot train; use \"submitted\"");
   for (int64_t i = 0; i <= shape.layers; ++i) residual_.push_back(context_.saved());
   ops::fill_rope_table({.cos = cos_, .sin = sin_}, rope_of(shape), {.device = device});
 }
@@ -73,6 +70,8 @@ GptOss::Layer GptOss::make_layer(int64_t index) {
                           .window_keys = shape_.windowed(index) ? shape_.window_keys : 0,
                           .bias = shape_.linear_bias,
                           .sinks = shape_.sinks,
+                          .qk_norm = shape_.qk_norm,
+                          .norm_epsilon = shape_.norm_epsilon,
                           .init_std = shape_.init_std,
                           .output_init_std = output_std},
                          rotary_);
