@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/train/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -70,14 +71,19 @@ Outcome Trainer::train(BatchSource& batches) {
   const int64_t interval = config_.evaluation_interval_steps();
   log_.block_start(0);
   while (steps_ < config_.train.max_steps) {
-    if (interrupt_ != 0) return Outcome::interrupted;
+    if (interrupt_ != 0) {
+      collect();  // the last step counts, so its numbers belong into the log
+      return Outcome::interrupted;
+    }
     step(batches);
     if (!finite_) return Outcome::diverged;
     if (steps_ % interval != 0 && steps_ != config_.train.max_steps) continue;
     collect();
     if (!finite_) return Outcome::diverged;
     log_.block_stop(samples());
-    if (evaluate() <= config_.evaluation.target) return Outcome::target_reached;
+    const double loss = evaluate();
+    if (!std::isfinite(loss)) return Outcome::diverged;
+    if (loss <= config_.evaluation.target) return Outcome::target_reached;
     if (steps_ < config_.train.max_steps) log_.block_start(samples());
   }
   return Outcome::step_limit;
@@ -96,7 +102,9 @@ void Trainer::step(BatchSource& batches) {
 void Trainer::collect() {
   if (!queued_) return;
   const StepResult result = executor_.result();
-  const double seconds = monotonic_seconds() - queued_->started;
+  // While a step runs the next batch is read: that time is the earlier step's, not both steps'.
+  const double now = monotonic_seconds(), seconds = now - std::max(queued_->started, collected_);
+  collected_ = now;
   const int64_t done = queued_->step + 1;
   const StepReport report{
       .step = done,

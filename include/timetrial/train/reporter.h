@@ -15,7 +15,7 @@ struct StepReport {
   int64_t step = 0;                                       // steps done
   int64_t samples = 0;                                    // training sequences done
   double loss = 0, gradient_norm = 0, learning_rate = 0;  // of the last step whose values have come back
-  double tokens_per_second = 0;                           // over the steps since the last report
+  double tokens_per_second = 0;                           // from the step before to this one
 };
 
 struct EvaluationReport {

@@ -54,7 +54,7 @@ class Trainer {
   };
   std::optional<Queued> queued_;
   int64_t steps_ = 0;
-  double run_started_ = 0, last_evaluation_ = 0;
+  double run_started_ = 0, collected_ = 0, last_evaluation_ = 0;
   bool finite_ = true;
 };
 
