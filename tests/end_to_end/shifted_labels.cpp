@@ -14,7 +14,6 @@ class ShiftedLabels : public Model {
  public:
   explicit ShiftedLabels(std::unique_ptr<Model> model) : model_(std::move(model)) {}
   const ParameterList& parameters() const override { return model_->parameters(); }
-  int32_t saved_count() const override { return model_->saved_count(); }
   void plan_forward(Plan& plan, int64_t tokens) const override { model_->plan_forward(plan, tokens); }
   void plan_backward(Plan& plan, int64_t tokens) const override { model_->plan_backward(plan, tokens); }
   void forward(const Tensor& loss, const MicroBatch& batch, Pass& pass) const override {

@@ -16,7 +16,6 @@ class KnownModel : public Model {
     list_.add({.name = "e", .shape = {256}, .reduce = ReduceGroup::expert});
   }
   const ParameterList& parameters() const override { return list_; }
-  int32_t saved_count() const override { return 3; }
   void plan_forward(Plan& plan, int64_t tokens) const override {
     if (plan.mode() == Mode::train) plan.keep({0}, DType::f32, {tokens, 64});
     Plan::Scope scope(plan);

@@ -21,7 +21,6 @@ class GptOss : public Model {
   GptOss& operator=(const GptOss&) = delete;
 
   const ParameterList& parameters() const override { return context_.parameters; }
-  int32_t saved_count() const override { return context_.next_saved; }
   void plan_forward(Plan& plan, int64_t tokens) const override;
   void plan_backward(Plan& plan, int64_t tokens) const override;
   void forward(const Tensor& loss, const MicroBatch& batch, Pass& pass) const override;

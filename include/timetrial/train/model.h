@@ -20,7 +20,6 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const ParameterList& parameters() const = 0;
-  virtual int32_t saved_count() const = 0;
 
   // Mirror forward and backward one to one; `tokens` are those of a micro batch.
   virtual void plan_forward(Plan& plan, int64_t tokens) const = 0;
