@@ -217,6 +217,38 @@ TEST_F(TrainerTest, LogsBlocksAndEvaluationsWithTheirSamples) {
   EXPECT_EQ(marks(), expected);
 }
 
+TEST_F(TrainerTest, LogsWhatTheRunWasAskedToDo) {
+  const RunConfig c =
+      config({{"train.end_learning_rate", "0.0001"}, {"train.decay_steps", "5"}, {"train.max_steps", "3"}});
+  RandomData data(c, log_path());
+  run(c, data);
+  const std::vector<std::pair<std::string, Json>> expected{
+      {"seed", 7},
+      {"global_batch_size", 4},
+      {"gradient_accumulation_steps", 2},
+      {"micro_batch_size", 2},
+      {"max_sequence_length", 64},
+      {"eval_samples", c.evaluation.samples},
+      {"train_samples", 1000},
+      {"opt_base_learning_rate", 0.003},
+      {"opt_end_learning_rate", 0.0001},
+      {"opt_learning_rate_warmup_steps", 2},
+      {"opt_learning_rate_decay_steps", 5},
+      {"max_steps", 3},
+      {"opt_adamw_beta_1", 0.9},
+      {"opt_adamw_beta_2", 0.95},
+      {"opt_adamw_epsilon", 1e-5},
+      {"opt_adamw_weight_decay", 0.1},
+      {"opt_gradient_clip_norm", 1.0},
+      {"target_accuracy", 0.0001},
+  };
+  for (const auto& [key, value] : expected) {
+    const std::vector<Json> found = records(key);
+    ASSERT_EQ(found.size(), 1U) << key;
+    EXPECT_EQ(found[0]["value"], value) << key;
+  }
+}
+
 TEST_F(TrainerTest, EvaluationIsTheMeanOverAllTokens) {
   const RunConfig c = config({{"train.learning_rate", "0"}});
   RandomData data(c, log_path());
