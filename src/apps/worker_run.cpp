@@ -179,9 +179,9 @@ int train(RunConfig config, const Workload& workload, const RunOptions& options,
                             .evaluation_samples = config.evaluation.samples,
                             .evaluation_batch = config.train.micro_batch,
                             .seed = static_cast<uint32_t>(config.train.seed)});
+  if (options.clear_caches) drop_file_caches();  // before the output folder: a refused run leaves nothing behind
   make_output_folder(config);
   RunLog log(config);
-  if (options.clear_caches) drop_file_caches();
   log.init_start(options.clear_caches);
   log.configuration(config, data.training_samples());
 

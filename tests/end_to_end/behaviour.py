@@ -80,6 +80,20 @@ class BadInput(Case):
         stops = [record for record in records(self.folder / "run" / "result_0.txt") if record["key"] == "run_stop"]
         self.assertEqual([stop["metadata"]["status"] for stop in stops], ["aborted"])
 
+    def test_caches_that_cannot_be_dropped_leave_nothing_behind(self):
+        config = self.tiny_config()
+        options = {}
+        if os.geteuid() == 0:  # with an ordinary user's rights
+            self.folder.chmod(0o777)
+            options["user"] = 65534
+        before = sorted(self.folder.rglob("*"))
+        try:
+            done = run("run", config, "--clear-caches", **options)
+        except PermissionError:
+            self.skipTest("an ordinary user cannot reach the programs")
+        self.assert_one_line_error(done, "--clear-caches", "root")
+        self.assertEqual(sorted(self.folder.rglob("*")), before, "a refused run left files behind")
+
     def test_no_arguments(self):
         self.assertEqual(run().returncode, 2)
         self.assertEqual(run("run").returncode, 2)
@@ -202,6 +216,32 @@ class Runs(Case):
         if not plan["fits_this_machine"]:
             prefix = self.tiny_config()
             self.assert_one_line_error(run("run", prefix, "--set", "variant=full", "--set", "model.vocabulary=128256"), "this machine")
+
+    def test_plan_counts_evaluations_and_adds_up(self):
+        config = self.tiny_config(train__max_steps=21)  # every 5 steps, and after the last
+        plan = json.loads(run("plan", config, "--json").stdout)
+        self.assertEqual((plan["evaluation_every_steps"], plan["evaluations_at_most"]), (5, 5))
+        self.assertIs(plan["fits_this_machine"], True)
+        kinds = plan["bytes_per_rank"]
+        self.assertEqual(kinds["total"], sum(bytes for kind, bytes in kinds.items() if kind != "total"))
+        self.assertIs(json.loads(run("plan", config, "--set", "train.micro_batch=1000000", "--set", "train.global_batch=1000000",
+                                     "--json").stdout)["fits_this_machine"], False)
+
+    def test_seed_0_draws_one_and_logs_it(self):
+        config = self.tiny_config(train__seed=0, train__max_steps=5)
+        seeds = []
+        for name in ("a", "b"):
+            self.assertEqual(run("run", config, "--set", f"output.folder={self.folder / name}").returncode, 1)
+            seeds += values(self.folder / name / "result_0.txt", "seed")
+        self.assertNotIn(0, seeds)
+        self.assertNotEqual(seeds[0], seeds[1])
+
+    def test_a_run_that_diverges_fails(self):
+        done = run("run", self.tiny_config(train__learning_rate=1e30))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("diverged", done.stdout)
+        stops = [record for record in records(self.folder / "run" / "result_0.txt") if record["key"] == "run_stop"]
+        self.assertEqual([stop["metadata"]["status"] for stop in stops], ["aborted"])
 
     def test_environment_of_a_launcher_with_more_ranks_is_refused(self):
         environment = dict(os.environ, RANK="0", WORLD_SIZE="8")
