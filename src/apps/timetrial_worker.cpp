@@ -1,21 +1,10 @@
-// The program on every rank: reads the config, trains, closes the log. Started by `timetrial run`, or by mpirun and
-// srun. SPDX-License-Identifier: Apache-2.0
+// The program on every rank. Started by `timetrial run`, or directly by mpirun and srun.
+// SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
-#include <atomic>
-#include <csignal>
 
 #include "apps/exit_code.h"
+#include "apps/interrupt_watch.h"
 #include "apps/worker_run.h"
-
-namespace {
-
-// A signal handler can reach nothing but objects of static storage.
-std::atomic<int> interrupt_signal{0};
-static_assert(std::atomic<int>::is_always_lock_free);
-
-void on_signal(int signal) { interrupt_signal = signal; }
-
-}  // namespace
 
 int main(int argc, char** argv) {
   using namespace timetrial;
@@ -35,12 +24,7 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
       return app.exit(error) == 0 ? apps::kSuccess : apps::kUserError;
     }
-    struct sigaction action {};
-    action.sa_handler = on_signal;
-    action.sa_flags = SA_RESETHAND;  // a second signal ends the program at once
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
-    sigaction(SIGHUP, &action, nullptr);  // the terminal was closed
-    return apps::run_worker(arguments, interrupt_signal);
+    const apps::InterruptWatch interrupts;
+    return apps::run_worker(arguments, interrupts.signal());
   });
 }

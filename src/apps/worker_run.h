@@ -30,7 +30,7 @@ struct RunOptions {
 // with a workload that is wrong on purpose.
 int train(RunConfig config, const Workload& workload, const RunOptions& options, const std::atomic<int>& interrupt);
 
-// Throws UserError and Error; returns the exit code otherwise. `interrupt` is set by a signal handler.
+// Throws UserError and Error; returns the exit code otherwise. `interrupt` becomes a signal's number.
 int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interrupt);
 
 }  // namespace timetrial::apps

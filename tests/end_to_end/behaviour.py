@@ -4,6 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -101,21 +102,37 @@ class BadInput(Case):
 
 
 class Interrupts(Case):
-    def interrupted(self, number, code):
-        config = self.tiny_config(train__max_steps=100000, evaluation__every_samples=400000)
-        process = subprocess.Popen([str(BIN / "timetrial"), "run", str(config)], stdout=subprocess.PIPE,
+    def start(self, config, *more):
+        """A run that has taken its first step, and its log."""
+        process = subprocess.Popen([str(BIN / "timetrial"), "run", str(config), *more], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
-        log = self.folder / "run" / "result_0.txt"
+        folder = next((part.split("=", 1)[1] for part in more if part.startswith("output.folder=")), self.folder / "run")
+        log = pathlib.Path(folder) / "result_0.txt"
         deadline = time.monotonic() + 120
         while not (log.exists() and "tracked_stats" in log.read_text(encoding="utf-8")):
             self.assertLess(time.monotonic(), deadline, "the run never took a step")
-            time.sleep(0.05)
+            time.sleep(0.02)
+        return process, log
+
+    def interrupted(self, number, code):
+        process, log = self.start(self.tiny_config(train__max_steps=100000, evaluation__every_samples=400000))
         process.send_signal(number)
+        self.closed_as_aborted(process, log, code)
+
+    def closed_as_aborted(self, process, log, code):
         output, errors = process.communicate(timeout=120)
         self.assertEqual(process.returncode, code, errors)
         self.assertIn("interrupted", output)
         last = records(log)[-1]
         self.assertEqual((last["key"], last["metadata"]["status"]), ("run_stop", "aborted"))
+
+    def test_signals_do_not_disturb_the_computation(self):
+        config = self.tiny_config(train__max_steps=100000, evaluation__every_samples=400000, device__threads=1)
+        for i in range(8):  # a handler on a computing thread spoiled about every second of these
+            process, log = self.start(config, "--set", f"output.folder={self.folder / f'run{i}'}")
+            time.sleep(0.01 * i)
+            process.send_signal(signal.SIGTERM)
+            self.closed_as_aborted(process, log, 143)
 
     def test_interrupt(self):
         self.interrupted(signal.SIGINT, 130)
@@ -127,14 +144,9 @@ class Interrupts(Case):
         self.interrupted(signal.SIGHUP, 129)
 
     def test_kill_leaves_a_readable_log(self):
-        config = self.tiny_config(train__max_steps=100000, evaluation__every_samples=400000)
-        process = subprocess.Popen([str(BIN / "timetrial"), "run", str(config)], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
-        log = self.folder / "run" / "result_0.txt"
-        while not (log.exists() and log.read_text(encoding="utf-8").count("tracked_stats") > 3):
-            time.sleep(0.05)
+        process, log = self.start(self.tiny_config(train__max_steps=100000, evaluation__every_samples=400000))
         process.kill()
-        process.wait()
+        process.communicate()
         self.assertGreater(len(records(log)), 10)
         checked = run("check", log)
         self.assertEqual(checked.returncode, 1)

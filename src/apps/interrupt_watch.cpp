@@ -1,0 +1,46 @@
+// Blocked signals and the thread that waits for them.
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/interrupt_watch.h"
+
+#include <pthread.h>
+
+#include <csignal>
+
+namespace timetrial::apps {
+
+namespace {
+
+sigset_t watched_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  return set;
+}
+
+}  // namespace
+
+InterruptWatch::InterruptWatch() {
+  const sigset_t set = watched_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  thread_ = std::thread([this] { watch(); });
+}
+
+InterruptWatch::~InterruptWatch() {
+  stop_ = true;
+  pthread_kill(thread_.native_handle(), SIGHUP);  // wakes sigwait
+  thread_.join();
+}
+
+void InterruptWatch::watch() {
+  const sigset_t set = watched_signals();
+  int number = 0;
+  while (sigwait(&set, &number) == 0 && !stop_) {
+    if (signal_ != 0) {
+      pthread_sigmask(SIG_UNBLOCK, &set, nullptr);  // only here: the default action ends the process
+      raise(number);
+    }
+    signal_ = number;
+  }
+}
+
+}  // namespace timetrial::apps
