@@ -59,7 +59,7 @@ void add_run_command(CLI::App& app) {
     std::vector<std::string> line = worker_line(*arguments);
     if (arguments->dry_run) {
       line.push_back("--plan");
-      line.insert(line.end(), {"--command", launch::shell_line(worker_line(*arguments))});
+      line.insert(line.end(), {"--command", launch::command_line(worker_line(*arguments))});
     }
     launch::become(line);
   });

@@ -15,6 +15,14 @@
 
 namespace timetrial::launch {
 
+namespace {
+
+// Idle threads of libgomp go to sleep after microseconds instead of milliseconds: on a machine that does other things
+// too, a run was 2 to 3 times as fast for it, on a quiet one equally fast (docs/results/2026-11-21-idle-threads.md).
+constexpr const char* kSpinCount = "2000";
+
+}  // namespace
+
 std::string worker_path() {
   std::error_code failure;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", failure);
@@ -42,14 +50,15 @@ std::string shell_line(const std::vector<std::string>& arguments) {
   return line;
 }
 
+std::string command_line(const std::vector<std::string>& arguments) {
+  return fmt::format("GOMP_SPINCOUNT=\"${{GOMP_SPINCOUNT:-{}}}\" {}", kSpinCount, shell_line(arguments));
+}
+
 void become(const std::vector<std::string>& arguments) {
   std::vector<char*> pointers;
   for (const std::string& argument : arguments) pointers.push_back(const_cast<char*>(argument.c_str()));
   pointers.push_back(nullptr);
-  // Idle threads of libgomp go to sleep after microseconds instead of milliseconds: on a machine that does other things
-  // too, a run was 2 to 3 times as fast for it, on a quiet one equally fast (docs/results/2026-11-21-idle-threads.md).
-  // A user's own value stays.
-  setenv("GOMP_SPINCOUNT", "2000", /*overwrite=*/0);
+  setenv("GOMP_SPINCOUNT", kSpinCount, /*overwrite=*/0);
   execv(pointers[0], pointers.data());
   throw UserError(fmt::format("{} cannot be started ({})", arguments[0], std::strerror(errno)));
 }

@@ -130,7 +130,8 @@ std::vector<Finding> judge_declarations(const std::vector<ScaledCheck>& scaled, 
     if (rule.empty() || check.key.rfind("submission_", 0) == 0) {
       refuse("a scaled rule is one that limits a value", declared,
              "remove the declaration: no rule here can be scaled");
-    } else if (!fails(check.key, full)) {
+    } else if (check.key != "eval_accuracy" && !fails(check.key, full)) {
+      // A run that overshoots its scaled target far enough meets the full one too; its target was scaled all the same.
       refuse(fmt::format("the full rule ({}) fails when declared as scaled", rule),
              declared + ", but the full rule holds", "remove the declaration: the run holds the full rule");
     } else if (check.key == "eval_accuracy" && !number_of(check.expected)) {

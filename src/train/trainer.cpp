@@ -35,7 +35,11 @@ Trainer::Trainer(const RunConfig& config, Executor& executor, DataProvider& data
       log_(log),
       reporter_(reporter),
       interrupt_(interrupt),
-      last_evaluation_(std::numeric_limits<double>::quiet_NaN()) {}
+      last_evaluation_(std::numeric_limits<double>::quiet_NaN()) {
+  TIMETRIAL_CHECK(data.evaluation_samples() == config.evaluation.samples,
+                  "data has {} evaluation samples, the run asks {}", data.evaluation_samples(),
+                  config.evaluation.samples);
+}
 
 RunResult Trainer::run() {
   reporter_.stage("warm-up on synthetic data");

@@ -203,6 +203,7 @@ TEST(ScaledRules, OfACustomRunNameWhatItChanged) {
   EXPECT_EQ(run.variant, "custom");
   EXPECT_EQ(run.scaled_rules,
             (std::vector<ScaledRule>{{"eval_accuracy", "loss to reach, nats per token: 4.0 instead of 3.34"}}));
+  EXPECT_TRUE(parse(user_config("full"), {{"evaluation.target", "3.0"}}).scaled_rules.empty());  // at most 3.34 as well
 }
 
 // The decay's official end follows the warm-up, which is free.

@@ -108,9 +108,11 @@ class TrainerTest : public ::testing::Test {
   ~TrainerTest() override { std::filesystem::remove_all(folder_); }
 
   RunConfig config(const Overrides& more = {}) const {
-    Overrides overrides{{"train.global_batch", "4"},     {"train.micro_batch", "2"},         {"train.max_steps", "6"},
-                        {"train.warmup_steps", "2"},     {"evaluation.every_samples", "12"}, {"train.seed", "7"},
-                        {"evaluation.target", "0.0001"}, {"output.folder", folder_.string()}};
+    Overrides overrides{{"train.global_batch", "4"},        {"train.micro_batch", "2"},
+                        {"train.max_steps", "6"},           {"train.warmup_steps", "2"},
+                        {"evaluation.every_samples", "12"}, {"train.seed", "7"},
+                        {"evaluation.target", "0.0001"},    {"evaluation.samples", std::to_string(kEvaluationRows)},
+                        {"output.folder", folder_.string()}};
     for (const auto& [key, value] : more)
       std::erase_if(overrides, [&](const auto& override) { return override.first == key; });
     overrides.insert(overrides.end(), more.begin(), more.end());

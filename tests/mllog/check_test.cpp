@@ -200,6 +200,16 @@ TEST(CheckLog, DeclaredButTheFullRuleHolds) {
   EXPECT_NE(report.errors[0].found.find("the full rule holds"), std::string::npos);
 }
 
+// One long evaluation interval can carry the loss past the scaled target and the full one at once.
+TEST(CheckLog, OvershootingTheScaledTargetIsNoFault) {
+  SampleLog log = small_log();
+  for (test::SampleRecord& record : log)
+    if (record.key == "eval_accuracy") record.value = 3.2;
+  const CheckReport report = check(log, small_options());
+  EXPECT_TRUE(report.passed()) << report.verdict_sentence();
+  EXPECT_EQ(report.scaled.size(), 3u);
+}
+
 TEST(CheckLog, OnlyRulesThatLimitAValueCanBeScaled) {
   for (const char* key : {"run_start", "seed", "global_batch_size", "submission_benchmark"}) {
     CheckOptions options = small_options();

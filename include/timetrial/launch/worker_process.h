@@ -13,6 +13,9 @@ std::string worker_path();
 // The arguments as one line that a POSIX shell reads back as the same arguments.
 std::string shell_line(const std::vector<std::string>& arguments);
 
+// The line that does what become() does: shell_line with the environment that become() adds.
+std::string command_line(const std::vector<std::string>& arguments);
+
 // Replaces this process by the program arguments[0]. Returns only by throwing UserError when it cannot be started.
 [[noreturn]] void become(const std::vector<std::string>& arguments);
 

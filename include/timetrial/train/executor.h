@@ -18,7 +18,8 @@ struct StepResult {
   double gradient_norm = 0;  // before clipping
 };
 
-// All memory is taken in the constructor; steps allocate nothing. One thread drives it.
+// All tensors live in memory taken in the constructor (the CPU's matrix library takes scratch of its own inside its
+// calls). One thread drives it.
 class Executor {
  public:
   Executor(const Model& model, const RunConfig& config, Device device);
