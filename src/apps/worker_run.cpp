@@ -210,6 +210,7 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   if (!arguments.plan)
     return train(config, *workload, {.clear_caches = arguments.clear_caches, .json = arguments.json}, interrupt);
 
+  set_threads(config);  // scratch grows with them
   const auto model = workload->make_model(config, device_of(config));
   if (arguments.json) {
     Json plan = plan_json(config, *model);
