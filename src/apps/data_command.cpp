@@ -99,23 +99,12 @@ void print_report(const PrepareSpec& spec, const PrepareReport& r) {
 }
 
 void print_json(const PrepareReport& r) {
-  const DocumentCounts& c = r.documents;
   const Ordered json = {
       {"train", to_json(r.train)},
       {"validation", to_json(r.validation)},
       {"vocabulary", r.vocabulary},
       {"token_type", name_of(r.token_type)},
-      {"documents",
-       {{"read", c.read},
-        {"skipped", c.skipped},
-        {"empty", c.empty},
-        {"thinned", c.thinned},
-        {"too_short", c.short_ones},
-        {"taken", c.taken},
-        {"taken_bytes", c.taken_bytes},
-        {"stopped_by_limit", c.limited},
-        {"not_utf8", r.invalid_documents},
-        {"without_tokens", r.tokenless}}},
+      {"documents", documents_json(r)},
       {"unknown_tokens", r.unknown_tokens},
       {"sample_bytes", r.sample_bytes},
       {"seconds", {{"scan", r.scan_seconds}, {"train", r.train_seconds}, {"encode", r.encode_seconds}}}};

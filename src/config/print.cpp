@@ -28,14 +28,6 @@ Json effective_json(const RunConfig& run) {
   return effective;
 }
 
-std::string effective_text(const RunConfig& run) {
-  const std::vector<Field> fields = config::make_fields();
-  const size_t width = longest_key(fields);
-  std::string text;
-  for (const Field& field : fields) text += fmt::format("{:<{}} = {}\n", field.key, width, field.get(run).dump());
-  return text;
-}
-
 std::string config_hash(const RunConfig& run) {
   Json effective = effective_json(run);
   effective["output"].erase("folder");

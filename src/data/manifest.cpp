@@ -60,6 +60,20 @@ Ordered tokenizer_json(const PrepareSpec& spec, const PrepareReport& report, con
 
 }  // namespace
 
+nlohmann::ordered_json documents_json(const PrepareReport& report) {
+  const DocumentCounts& c = report.documents;
+  return {{"read", c.read},
+          {"skipped", c.skipped},
+          {"empty", c.empty},
+          {"thinned", c.thinned},
+          {"too_short", c.short_ones},
+          {"taken", c.taken},
+          {"taken_bytes", c.taken_bytes},
+          {"stopped_by_limit", c.limited},
+          {"not_utf8", report.invalid_documents},
+          {"without_tokens", report.tokenless}};
+}
+
 std::string manifest_text(const PrepareSpec& spec, const PrepareReport& report, const std::vector<SourceFile>& sources,
                           const Tokenizer& tokenizer) {
   Ordered inputs = Ordered::array();
@@ -69,22 +83,11 @@ std::string manifest_text(const PrepareSpec& spec, const PrepareReport& report, 
                       {"bytes_read", file.bytes_read},
                       {"bytes_read_xxh3_128", file.hash}});
   }
-  const DocumentCounts& c = report.documents;
   const Ordered json = {
       {"format", kFormat},
       {"version", 1},
       {"inputs", inputs},
-      {"documents",
-       {{"read", c.read},
-        {"skipped", c.skipped},
-        {"empty", c.empty},
-        {"thinned", c.thinned},
-        {"too_short", c.short_ones},
-        {"taken", c.taken},
-        {"taken_bytes", c.taken_bytes},
-        {"stopped_by_limit", c.limited},
-        {"not_utf8", report.invalid_documents},
-        {"without_tokens", report.tokenless}}},
+      {"documents", documents_json(report)},
       {"tokenizer", tokenizer_json(spec, report, tokenizer)},
       {"unknown_tokens", report.unknown_tokens},
       {"token_type", name_of(report.token_type)},

@@ -55,7 +55,7 @@ std::string CheckReport::verdict_sentence() const {
                        counts.failed + counts.passed + counts.scaled, rules_name(*this), keys_of(errors));
   if (scaled.empty()) return fmt::format("pass: {} rules hold ({})", counts.passed, rules_name(*this));
   std::vector<std::string> names;
-  for (const ScaledFinding& finding : scaled) names.push_back(fmt::format("{} ({})", finding.key, finding.description));
+  for (const ScaledFinding& finding : scaled) names.push_back(finding.key);
   return fmt::format("pass, {} scaled: {}; {} rules hold as they are ({}); not an MLPerf result{}", scaled.size(),
                      fmt::join(names, ", "), counts.passed, rules_name(*this),
                      scaled_from_log ? "; what is scaled is the log's own declaration" : "");

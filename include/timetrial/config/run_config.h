@@ -108,9 +108,6 @@ void validate(const RunConfig& config);
 // again and gives an equal RunConfig. No text in it holds a word that log readers search for.
 Json effective_json(const RunConfig& config);
 
-// The same for people: one "key = value" line per field, in the table's order.
-std::string effective_text(const RunConfig& config);
-
 // hash_text of effective_json without output.folder: two runs with the same hash asked for the same work.
 std::string config_hash(const RunConfig& config);
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -48,6 +49,9 @@ struct PrepareReport {
   int64_t tokenless = 0;          // documents that a given model makes no token of; left out
   double scan_seconds = 0, train_seconds = 0, encode_seconds = 0;
 };
+
+// What became of the documents read, under the names that the manifest and `data prepare --json` share.
+nlohmann::ordered_json documents_json(const PrepareReport& report);
 
 struct PrepareProgress {
   enum class Phase { scan, train, encode } phase;
