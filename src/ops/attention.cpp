@@ -15,6 +15,7 @@ namespace {
 void check_shape(std::string_view op, const AttentionShape& s) {
   TIMETRIAL_CHECK(s.batch > 0 && s.length > 0 && s.head_dim > 0, "{}: {} sequences of {} tokens, heads of {} channels",
                   op, s.batch, s.length, s.head_dim);
+  TIMETRIAL_CHECK(s.value_channels >= 0, "{}: value heads of {} channels", op, s.value_channels);
   TIMETRIAL_CHECK(s.kv_heads > 0 && s.heads > 0 && s.heads % s.kv_heads == 0, "{}: {} query heads, {} kv heads", op,
                   s.heads, s.kv_heads);
   TIMETRIAL_CHECK(s.window_keys >= 0, "{}: window of {} keys", op, s.window_keys);
@@ -25,7 +26,7 @@ void check_shape(std::string_view op, const AttentionShape& s) {
 struct Shapes {
   explicit Shapes(const AttentionShape& s)
       : qkv{s.batch * s.length, s.qkv_width()},
-        out{s.batch * s.length, s.heads * s.head_dim},
+        out{s.batch * s.length, s.out_width()},
         lse{s.batch, s.heads, s.length},
         sinks{s.heads} {}
   Shape qkv, out, lse, sinks;

@@ -1,4 +1,4 @@
-// Rotary position embedding: the frequencies (plain and YaRN, spec 2.1 and 2.4), the table, and the op's front.
+// Rotary position embedding: the frequencies (plain and YaRN, spec 2.1, 2.4, 2.5), the table, and the op's front.
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/ops/rope.h"
 
@@ -21,6 +21,8 @@ void check_spec(const RopeFrequencies& spec) {
     throw UserError(fmt::format("rotary base {} must be a number above 1", spec.base));
   if (!(spec.factor >= 1) || !std::isfinite(spec.factor))
     throw UserError(fmt::format("YaRN factor {} must be at least 1 (1: plain rotary)", spec.factor));
+  if (!(spec.mscale_all_dim >= 0) || !std::isfinite(spec.mscale_all_dim))
+    throw UserError(fmt::format("YaRN mscale_all_dim {} must be a number from 0", spec.mscale_all_dim));
   if (spec.factor == 1) return;
   if (!(spec.original_length > 0))
     throw UserError(fmt::format("YaRN needs the original context length, got {}", spec.original_length));
@@ -33,6 +35,20 @@ double pair_with_turns(const RopeFrequencies& spec, double turns) {
   return static_cast<double>(spec.head_dim) * std::log(spec.original_length / (turns * 2 * std::numbers::pi)) /
          (2 * std::log(spec.base));
 }
+
+struct Bounds {
+  double low, high;  // pairs below low keep their frequency, pairs from high on are divided
+};
+Bounds yarn_bounds(const RopeFrequencies& spec) {
+  const Bounds exact{pair_with_turns(spec, spec.beta_fast), pair_with_turns(spec, spec.beta_slow)};
+  if (!spec.round_bounds) return exact;
+  const double most = static_cast<double>(spec.head_dim - 1);
+  Bounds whole{std::clamp(std::floor(exact.low), 0.0, most), std::clamp(std::ceil(exact.high), 0.0, most)};
+  if (whole.low == whole.high) whole.high += 0.001;  // a step instead of a ramp of no length
+  return whole;
+}
+
+double magnitude(double factor, double mscale) { return 0.1 * mscale * std::log(factor) + 1; }
 
 void check(const Rope& a, StreamRef stream) {
   check_devices("rope", {a.x, a.cos, a.sin}, stream);
@@ -67,7 +83,7 @@ std::vector<double> rope_frequencies(const RopeFrequencies& spec) {
     frequencies[i] = std::pow(spec.base, -2.0 * static_cast<double>(i) / static_cast<double>(spec.head_dim));
   if (spec.factor == 1) return frequencies;
 
-  const double low = pair_with_turns(spec, spec.beta_fast), high = pair_with_turns(spec, spec.beta_slow);
+  const auto [low, high] = yarn_bounds(spec);
   for (size_t i = 0; i < frequencies.size(); ++i) {
     const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
     frequencies[i] *= ramp / spec.factor + (1 - ramp);
@@ -77,7 +93,13 @@ std::vector<double> rope_frequencies(const RopeFrequencies& spec) {
 
 double rope_amplitude(const RopeFrequencies& spec) {
   check_spec(spec);
-  return 0.1 * std::log(spec.factor) + 1;
+  return magnitude(spec.factor, 1) / magnitude(spec.factor, spec.mscale_all_dim);
+}
+
+double rope_score_factor(const RopeFrequencies& spec) {
+  check_spec(spec);
+  const double factor = magnitude(spec.factor, spec.mscale_all_dim);
+  return factor * factor;
 }
 
 void fill_rope_table(const RopeTable& table, const RopeFrequencies& spec, StreamRef stream) {

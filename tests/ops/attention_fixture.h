@@ -14,12 +14,14 @@ struct AttentionCase {
   bool sinks = false;
   uint64_t seed = 1;
   double size = 1;  // inputs are uniform in [-size, size]
+  int64_t value_channels = 0;
 
   AttentionShape shape() const {
-    return {batch, length, heads, kv_heads, head_dim, window_keys, 1 / std::sqrt(static_cast<double>(head_dim))};
+    return {batch,         length, heads, kv_heads, head_dim, window_keys, 1 / std::sqrt(static_cast<double>(head_dim)),
+            value_channels};
   }
   Shape qkv() const { return {batch * length, shape().qkv_width()}; }
-  Shape out() const { return {batch * length, heads * head_dim}; }
+  Shape out() const { return {batch * length, shape().out_width()}; }
   std::vector<double> qkv_values() const { return fixtures::random_values(qkv(), seed, -size, size); }
   std::vector<double> sink_values() const {
     return sinks ? fixtures::random_values(heads, seed + 1, -2, 2) : std::vector<double>{};

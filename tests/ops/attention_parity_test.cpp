@@ -10,8 +10,8 @@ using fixtures::Bench;
 class AttentionParity : public fixtures::PlaceTest {
  protected:
   void expect(const AttentionCase& c) {
-    SCOPED_TRACE(fmt::format("batch {} length {} heads {}/{} dim {} window {} sinks {}", c.batch, c.length, c.heads,
-                             c.kv_heads, c.head_dim, c.window_keys, c.sinks));
+    SCOPED_TRACE(fmt::format("batch {} length {} heads {}/{} dim {} values {} window {} sinks {}", c.batch, c.length,
+                             c.heads, c.kv_heads, c.head_dim, c.value_channels, c.window_keys, c.sinks));
     fixtures::expect_parity_on_cpu_only(dtype(), stream(), fixtures::OpClass::product, [&](Bench& bench) {
       run_backward(bench, c, run_forward(bench, c, c.qkv_values(), c.sink_values()));
     });
@@ -31,6 +31,12 @@ TEST_P(AttentionParity, HeadGroupsAndWidths) {
 }
 
 TEST_P(AttentionParity, OddHeadWidth) { expect({2, 19, 6, 2, 5, 0, true, 13}); }
+
+TEST_P(AttentionParity, ValueHeadsOfAnotherWidth) {
+  for (const int64_t value_channels : {1, 8, 16, 40})
+    for (const int64_t ratio : {1, 4}) expect({2, 37, 4, 4 / ratio, 24, 0, true, 17, 1, value_channels});
+  expect({1, 300, 2, 2, 192, 0, false, 18, 1, 128});
+}
 
 TEST_P(AttentionParity, LongSequenceCutsBlocksSmaller) {
   expect({1, 700, 8, 1, 16, 0, true, 14});

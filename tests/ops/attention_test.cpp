@@ -180,13 +180,41 @@ TEST(AttentionIdentities, ResultsDoNotDependOnTheThreads) {
   EXPECT_EQ(three, one);
 }
 
+// Values of d channels cut to their first dv columns give the first dv columns of the output.
+TEST(AttentionIdentities, NarrowValueHeadsAreColumnsOfWideOnes) {
+  AttentionCase wide = {.batch = 2, .length = 11, .heads = 4, .kv_heads = 2, .head_dim = 6, .window_keys = 0};
+  AttentionCase narrow = wide;
+  narrow.value_channels = 4;
+  const Values qkv = wide.qkv_values();
+  const auto row = static_cast<size_t>(wide.shape().qkv_width()), before = size_t{(4 + 2) * 6};
+  Values cut;
+  for (size_t r = 0; r < 22; ++r) {
+    const auto at = qkv.begin() + static_cast<std::ptrdiff_t>(r * row);
+    cut.insert(cut.end(), at, at + static_cast<std::ptrdiff_t>(before));
+    for (const size_t head : {0u, 1u}) {
+      const auto value = at + static_cast<std::ptrdiff_t>(before + head * 6);
+      cut.insert(cut.end(), value, value + 4);
+    }
+  }
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    const Outputs o = run(narrow, cut, {}, dtype), whole = run(wide, qkv, {}, dtype);
+    ASSERT_EQ(o.out.size(), size_t{22 * 4 * 4});
+    Values columns;
+    for (size_t i = 0; i < whole.out.size(); ++i)
+      if (i % 6 < 4) columns.push_back(whole.out[i]);
+    expect_close(o.out, columns, tolerance_of(dtype, OpClass::product), "out");
+    expect_close(o.lse, whole.lse, tolerance_of(dtype, OpClass::product), "lse");
+  }
+}
+
 TEST(AttentionGradients, AreCentralDifferences) {
-  const std::vector<AttentionCase> cases = {{1, 1, 1, 1, 2, 0, true, 7},  {2, 5, 2, 1, 3, 0, false, 8},
-                                            {2, 5, 2, 1, 3, 0, true, 9},  {1, 6, 4, 2, 2, 3, false, 10},
-                                            {1, 6, 4, 2, 2, 3, true, 11}, {1, 5, 2, 2, 3, 1, true, 12}};
+  const std::vector<AttentionCase> cases = {{1, 1, 1, 1, 2, 0, true, 7},         {2, 5, 2, 1, 3, 0, false, 8},
+                                            {2, 5, 2, 1, 3, 0, true, 9},         {1, 6, 4, 2, 2, 3, false, 10},
+                                            {1, 6, 4, 2, 2, 3, true, 11},        {1, 5, 2, 2, 3, 1, true, 12},
+                                            {2, 5, 2, 2, 3, 0, false, 13, 1, 2}, {1, 5, 4, 2, 2, 3, true, 14, 1, 5}};
   for (const AttentionCase& c : cases) {
-    SCOPED_TRACE(
-        fmt::format("length {} heads {}/{} window {} sinks {}", c.length, c.heads, c.kv_heads, c.window_keys, c.sinks));
+    SCOPED_TRACE(fmt::format("length {} heads {}/{} window {} sinks {} values {}", c.length, c.heads, c.kv_heads,
+                             c.window_keys, c.sinks, c.value_channels));
     const Values qkv = c.qkv_values(), sinks = c.sink_values(), d_out = c.d_out_values();
     const Outputs o = run(c, qkv, sinks);
     std::vector<GradientOf> inputs = {{"qkv", qkv, o.d_qkv}};

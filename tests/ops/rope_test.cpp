@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/ops/rope.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <tuple>
 
 #include "fixtures/bench.h"
 #include "fixtures/gradients.h"
@@ -59,6 +61,52 @@ TEST(RopeFrequenciesTest, YarnBoundsAreNotRounded) {
   EXPECT_NEAR(small_high, 4.3495, 5e-5);
 }
 
+// DeepSeek-V3's numbers (spec 2.5, 15.4): whole bounds, all of the magnitude in the softmax scale.
+constexpr RopeFrequencies kWhole = {
+    .head_dim = 64, .base = 10000, .factor = 40, .original_length = 4096, .round_bounds = true, .mscale_all_dim = 1};
+
+TEST(RopeFrequenciesTest, WholeBoundsCheckPoints) {
+  expect_frequencies(kWhole, {{0, 1},
+                              {10, 5.623413252e-2},
+                              {11, 3.900692657e-2},
+                              {16, 5.5e-3},
+                              {22, 1.778279410e-4},
+                              {23, 3.333803580e-5},
+                              {31, 3.333803580e-6}});
+  EXPECT_EQ(rope_amplitude(kWhole), 1);
+  EXPECT_NEAR(rope_score_factor(kWhole) / std::sqrt(192.0), 0.1352338, 5e-8);
+  EXPECT_NEAR(rope_score_factor(kWhole), 1.873854, 5e-7);
+  EXPECT_EQ(rope_score_factor(kYarn), 1);
+  EXPECT_EQ(rope_score_factor(kPlain), 1);
+}
+
+// Spec 15.3: rope 8: 1/3; rope 16: 2/6. At and above the upper bound a frequency is divided, at the lower it is kept.
+TEST(RopeFrequenciesTest, WholeBoundsOfSmallHeads) {
+  for (const auto& [head_dim, low, high] : {std::tuple<int64_t, size_t, size_t>{8, 1, 3}, {16, 2, 6}, {64, 10, 23}}) {
+    RopeFrequencies spec = kWhole;
+    spec.head_dim = head_dim;
+    const std::vector<double> scaled = rope_frequencies(spec);
+    spec.factor = 1;
+    const std::vector<double> plain = rope_frequencies(spec);
+    for (size_t i = 0; i < plain.size(); ++i) {
+      const double ramp =
+          std::clamp((static_cast<double>(i) - static_cast<double>(low)) / static_cast<double>(high - low), 0.0, 1.0);
+      EXPECT_NEAR(scaled[i] / plain[i], ramp / 40 + (1 - ramp), 1e-12) << head_dim << " pair " << i;
+    }
+  }
+}
+
+// A context so short that both bounds fall on pair 0: a step, not a division by zero.
+TEST(RopeFrequenciesTest, WholeBoundsThatMeetAreAStep) {
+  RopeFrequencies spec = kWhole;
+  spec.original_length = 1;
+  const std::vector<double> scaled = rope_frequencies(spec);
+  spec.factor = 1;
+  const std::vector<double> plain = rope_frequencies(spec);
+  EXPECT_EQ(scaled[0], plain[0]);
+  for (size_t i = 1; i < plain.size(); ++i) EXPECT_NEAR(scaled[i], plain[i] / 40, 1e-15);
+}
+
 TEST(RopeFrequenciesTest, RefusesWhatHasNoMeaning) {
   const auto refuses = [](void (*change)(RopeFrequencies&)) {
     RopeFrequencies spec = kYarn;
@@ -74,6 +122,7 @@ TEST(RopeFrequenciesTest, RefusesWhatHasNoMeaning) {
   refuses([](RopeFrequencies& s) { s.original_length = 0; });
   refuses([](RopeFrequencies& s) { s.beta_fast = s.beta_slow; });
   refuses([](RopeFrequencies& s) { s.beta_slow = 0; });
+  refuses([](RopeFrequencies& s) { s.mscale_all_dim = -1; });
 }
 
 RopeTable make_table(Bench& bench, int64_t length, const RopeFrequencies& spec) {

@@ -1,4 +1,4 @@
-// Causal grouped-query attention with an optional window and optional sinks (spec 2, 2.3, 2.4).
+// Causal grouped-query attention with an optional window and optional sinks (spec 2, 2.3 to 2.5).
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -11,7 +11,10 @@ struct AttentionShape {
   int64_t heads, kv_heads, head_dim;  // query head h reads kv head h / (heads / kv_heads)
   int64_t window_keys;                // keys a query sees, itself among them; 0: all earlier ones
   double scale;                       // on q.k; sinks are not scaled
-  int64_t qkv_width() const { return (heads + 2 * kv_heads) * head_dim; }
+  int64_t value_channels = 0;         // of a value head; 0: as many as head_dim
+  int64_t value_dim() const { return value_channels == 0 ? head_dim : value_channels; }
+  int64_t qkv_width() const { return (heads + kv_heads) * head_dim + kv_heads * value_dim(); }
+  int64_t out_width() const { return heads * value_dim(); }
 };
 
 // Scratch that forward and backward need, bytes. On the CPU it grows with the thread count, never with T * T.
@@ -19,8 +22,8 @@ size_t attention_workspace_bytes(const AttentionShape& shape, DType dtype, Devic
 
 // A sink is one more logit per head with no value: P_ij = e^S_ij / (sum_j e^S_ij + e^sink_h).
 struct AttentionForward {
-  Tensor out, lse;    // (B*T, H*d), (B, H, T) fp32 (f64 when qkv is), log-sum-exp with the sink
-  Tensor qkv, sinks;  // (B*T, (H + 2 KV) d) as [q | k | v], (H) optional
+  Tensor out, lse;    // (B*T, H*dv), (B, H, T) fp32 (f64 when qkv is), log-sum-exp with the sink
+  Tensor qkv, sinks;  // (B*T, H d + KV d + KV dv) as [q | k | v], (H) optional
   Tensor workspace;   // at least attention_workspace_bytes, any type
   AttentionShape shape;
 };

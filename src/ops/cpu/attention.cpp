@@ -39,7 +39,7 @@ struct Plan {
   }
   // Backward needs more than forward: q, d_out, d_q; scores, d_scores; lse, delta.
   size_t bytes_per_thread(const AttentionShape& s) const {
-    return round_up(static_cast<size_t>(packed * (3 * s.head_dim + 2 * keys + 2)) * sizeof(float));
+    return round_up(static_cast<size_t>(packed * (2 * s.head_dim + s.value_dim() + 2 * keys + 2)) * sizeof(float));
   }
   static size_t sink_bytes(const AttentionShape& s) {
     return round_up(static_cast<size_t>(s.batch * s.heads) * sizeof(double));
@@ -96,7 +96,7 @@ struct Parts {
   Parts(T* qkv, const AttentionShape& s, const Plan& plan, const Block& b)
       : q(qkv + b.row * s.qkv_width() + b.head * s.head_dim),
         k(qkv + b.key_row * s.qkv_width() + (s.heads + b.head / plan.group) * s.head_dim),
-        v(k + s.kv_heads * s.head_dim),
+        v(qkv + b.key_row * s.qkv_width() + (s.heads + s.kv_heads) * s.head_dim + b.head / plan.group * s.value_dim()),
         stride(s.qkv_width()) {}
 };
 
@@ -116,7 +116,7 @@ void attention_forward<float>(const AttentionForward& a) {
   const Scratch scratch(a.workspace, s, plan);
   const float *qkv = a.qkv.data<float>(), *sinks = a.sinks ? a.sinks.data<float>() : nullptr;
   float *out = a.out.data<float>(), *lse = a.lse.data<float>();
-  const int64_t out_stride = s.heads * s.head_dim;
+  const int64_t out_stride = s.out_width(), dv = s.value_dim();
   std::atomic<bool> refused = false;
 #pragma omp parallel for collapse(3) schedule(dynamic)
   for (int64_t batch = 0; batch < s.batch; ++batch)
@@ -124,9 +124,9 @@ void attention_forward<float>(const AttentionForward& a) {
       for (int64_t index = 0; index < plan.blocks; ++index) {
         const Block b(s, plan, batch, kv, index);
         const Parts<const float> in(qkv, s, plan, b);
-        float *q = scratch.mine(), *o = q + b.packed * s.head_dim, *score = o + b.packed * s.head_dim;
+        float *q = scratch.mine(), *o = q + b.packed * s.head_dim, *score = o + b.packed * dv;
         float *most = score + b.packed * b.stride, *sum = most + b.packed;
-        const PackedRows rows = {plan.group, b.rows, s.head_dim};
+        const PackedRows rows = {plan.group, b.rows, s.head_dim}, out_rows = {plan.group, b.rows, dv};
 
         pack(q, in.q, in.stride, rows, static_cast<float>(s.scale));
         bool done = sgemm({.c = score,
@@ -138,11 +138,11 @@ void attention_forward<float>(const AttentionForward& a) {
                            .k = s.head_dim});
         exponentiate(b.scores(score, plan), sinks ? sinks + b.head : nullptr, most, sum);
         done = sgemm({.c = o,
-                      .c_stride = s.head_dim,
+                      .c_stride = dv,
                       .a = {score, b.stride},
                       .b = {in.v, in.stride},
                       .m = b.packed,
-                      .n = s.head_dim,
+                      .n = dv,
                       .k = b.keys}) &&
                done;
         if (!done) refused = true;
@@ -151,7 +151,7 @@ void attention_forward<float>(const AttentionForward& a) {
           for (int64_t r = 0; r < b.rows; ++r) lse_row[r] = most[g * b.rows + r] + std::log(sum[g * b.rows + r]);
         }
         for (int64_t p = 0; p < b.packed; ++p) sum[p] = 1 / sum[p];
-        unpack(out + b.row * out_stride + b.head * s.head_dim, out_stride, o, rows, sum);
+        unpack(out + b.row * out_stride + b.head * dv, out_stride, o, out_rows, sum);
       }
   TIMETRIAL_CHECK(!refused, "the matrix library refused a product of attention over qkv {}", a.qkv.shape());
 }
@@ -164,7 +164,7 @@ void attention_backward<float>(const AttentionBackward& a) {
   const float *qkv = a.qkv.data<float>(), *out = a.out.data<float>(), *d_out = a.d_out.data<float>();
   const float *all_lse = a.lse.data<float>(), *sinks = a.d_sinks ? a.sinks.data<float>() : nullptr;
   float* d_qkv = a.d_qkv.data<float>();
-  const int64_t out_stride = s.heads * s.head_dim, d = s.head_dim;
+  const int64_t out_stride = s.out_width(), d = s.head_dim, dv = s.value_dim();
   std::atomic<bool> refused = false;
   // Keys and values collect from several blocks, so one thread does all blocks of a kv head, in order.
 #pragma omp parallel for collapse(2) schedule(dynamic)
@@ -175,20 +175,20 @@ void attention_backward<float>(const AttentionBackward& a) {
       const Parts<float> whole(d_qkv, s, plan, Block(s, plan, batch, kv, 0));
       for (int64_t t = 0; t < s.length; ++t) {
         std::fill_n(whole.k + t * whole.stride, d, 0.0f);
-        std::fill_n(whole.v + t * whole.stride, d, 0.0f);
+        std::fill_n(whole.v + t * whole.stride, dv, 0.0f);
       }
       for (int64_t index = 0; index < plan.blocks; ++index) {
         const Block b(s, plan, batch, kv, index);
         const Parts<const float> in(qkv, s, plan, b);
         const Parts<float> grad(d_qkv, s, plan, b);
-        float *q = scratch.mine(), *d_o = q + b.packed * d, *d_q = d_o + b.packed * d, *p = d_q + b.packed * d;
+        float *q = scratch.mine(), *d_o = q + b.packed * d, *d_q = d_o + b.packed * dv, *p = d_q + b.packed * d;
         float *d_score = p + b.packed * b.stride, *lse = d_score + b.packed * b.stride, *delta = lse + b.packed;
-        const PackedRows rows = {plan.group, b.rows, d};
-        const int64_t out_at = b.row * out_stride + b.head * d;
+        const PackedRows rows = {plan.group, b.rows, d}, out_rows = {plan.group, b.rows, dv};
+        const int64_t out_at = b.row * out_stride + b.head * dv;
 
         pack(q, in.q, in.stride, rows, static_cast<float>(s.scale));
-        pack(d_o, d_out + out_at, out_stride, rows, 1);
-        row_products(delta, d_o, out + out_at, out_stride, rows);
+        pack(d_o, d_out + out_at, out_stride, out_rows, 1);
+        row_products(delta, d_o, out + out_at, out_stride, out_rows);
         for (int64_t g = 0; g < plan.group; ++g)
           std::copy_n(all_lse + (batch * s.heads + b.head + g) * s.length + b.first, b.rows, lse + g * b.rows);
 
@@ -201,19 +201,19 @@ void attention_backward<float>(const AttentionBackward& a) {
                            .k = d});
         done = sgemm({.c = d_score,
                       .c_stride = b.stride,
-                      .a = {d_o, d},
+                      .a = {d_o, dv},
                       .b = {in.v, in.stride, true},
                       .m = b.packed,
                       .n = b.keys,
-                      .k = d}) &&
+                      .k = dv}) &&
                done;
         score_gradients(b.scores(p, plan), d_score, lse, delta);
         done = sgemm({.c = grad.v,
                       .c_stride = grad.stride,
                       .a = {p, b.stride, true},
-                      .b = {d_o, d},
+                      .b = {d_o, dv},
                       .m = b.keys,
-                      .n = d,
+                      .n = dv,
                       .k = b.packed,
                       .beta = 1}) &&
                done;

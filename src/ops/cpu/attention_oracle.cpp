@@ -19,7 +19,9 @@ struct Heads {
   int64_t row(int64_t t) const { return (batch * shape.length + t) * shape.qkv_width(); }
   int64_t q_at(int64_t t, int64_t head) const { return row(t) + head * shape.head_dim; }
   int64_t k_at(int64_t t, int64_t kv) const { return row(t) + (shape.heads + kv) * shape.head_dim; }
-  int64_t v_at(int64_t t, int64_t kv) const { return row(t) + (shape.heads + shape.kv_heads + kv) * shape.head_dim; }
+  int64_t v_at(int64_t t, int64_t kv) const {
+    return row(t) + (shape.heads + shape.kv_heads) * shape.head_dim + kv * shape.value_dim();
+  }
   int64_t first_key(int64_t t) const {
     return shape.window_keys == 0 ? 0 : std::max<int64_t>(0, t - shape.window_keys + 1);
   }
@@ -39,6 +41,7 @@ void attention_forward<double>(const AttentionForward& a) {
   const AttentionShape& s = a.shape;
   const double *qkv = a.qkv.data<double>(), *sinks = a.sinks ? a.sinks.data<double>() : nullptr;
   double *out = a.out.data<double>(), *lse = a.lse.data<double>();
+  const int64_t width = s.value_dim();
 #pragma omp parallel for collapse(2) schedule(dynamic)
   for (int64_t b = 0; b < s.batch; ++b)
     for (int64_t h = 0; h < s.heads; ++h) {
@@ -47,15 +50,15 @@ void attention_forward<double>(const AttentionForward& a) {
         double most = sinks ? sinks[h] : -INFINITY;
         for (int64_t j = heads.first_key(i); j <= i; ++j) most = std::max(most, heads.score(i, j, h));
         double sum = sinks ? std::exp(sinks[h] - most) : 0;
-        double* o = out + ((b * s.length + i) * s.heads + h) * s.head_dim;
-        std::fill_n(o, s.head_dim, 0.0);
+        double* o = out + ((b * s.length + i) * s.heads + h) * width;
+        std::fill_n(o, width, 0.0);
         for (int64_t j = heads.first_key(i); j <= i; ++j) {
           const double p = std::exp(heads.score(i, j, h) - most);
           const double* v = qkv + heads.v_at(j, heads.kv_head(h));
           sum += p;
-          for (int64_t c = 0; c < s.head_dim; ++c) o[c] += p * v[c];
+          for (int64_t c = 0; c < width; ++c) o[c] += p * v[c];
         }
-        for (int64_t c = 0; c < s.head_dim; ++c) o[c] /= sum;
+        for (int64_t c = 0; c < width; ++c) o[c] /= sum;
         lse[(b * s.heads + h) * s.length + i] = most + std::log(sum);
       }
     }
@@ -67,11 +70,11 @@ void attention_backward<double>(const AttentionBackward& a) {
   const double *qkv = a.qkv.data<double>(), *out = a.out.data<double>(), *d_out = a.d_out.data<double>(),
                *lse = a.lse.data<double>();
   double* d_qkv = a.d_qkv.data<double>();
-  const int64_t group = s.heads / s.kv_heads;
+  const int64_t group = s.heads / s.kv_heads, width = s.value_dim();
   const auto delta_of = [&](int64_t b, int64_t h, int64_t i) {
-    const int64_t at = ((b * s.length + i) * s.heads + h) * s.head_dim;
+    const int64_t at = ((b * s.length + i) * s.heads + h) * width;
     double delta = 0;
-    for (int64_t c = 0; c < s.head_dim; ++c) delta += out[at + c] * d_out[at + c];
+    for (int64_t c = 0; c < width; ++c) delta += out[at + c] * d_out[at + c];
     return delta;
   };
 
@@ -82,16 +85,16 @@ void attention_backward<double>(const AttentionBackward& a) {
       const Heads heads = {s, qkv, b};
       for (int64_t h = kv * group; h < (kv + 1) * group; ++h)
         for (int64_t i = 0; i < s.length; ++i) {
-          const double* d_o = d_out + ((b * s.length + i) * s.heads + h) * s.head_dim;
+          const double* d_o = d_out + ((b * s.length + i) * s.heads + h) * width;
           const double delta = delta_of(b, h, i);
           for (int64_t j = heads.first_key(i); j <= i; ++j) {
             const int64_t q = heads.q_at(i, h), k = heads.k_at(j, kv), v = heads.v_at(j, kv);
             const double p = std::exp(heads.score(i, j, h) - lse[(b * s.heads + h) * s.length + i]);
             double d_p = 0;
-            for (int64_t c = 0; c < s.head_dim; ++c) d_p += d_o[c] * qkv[v + c];
+            for (int64_t c = 0; c < width; ++c) d_p += d_o[c] * qkv[v + c];
             const double d_score = p * (d_p - delta);
+            for (int64_t c = 0; c < width; ++c) d_qkv[v + c] += p * d_o[c];
             for (int64_t c = 0; c < s.head_dim; ++c) {
-              d_qkv[v + c] += p * d_o[c];
               d_qkv[q + c] += s.scale * d_score * qkv[k + c];
               d_qkv[k + c] += s.scale * d_score * qkv[q + c];
             }
