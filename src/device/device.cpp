@@ -51,11 +51,13 @@ Stream::~Stream() {
   }
 }
 
-Stream::Stream(Stream&& other) noexcept : device_(other.device_), handle_(std::exchange(other.handle_, nullptr)) {}
+Stream::Stream(Stream&& other) noexcept
+    : device_(other.device_), handle_(std::exchange(other.handle_, nullptr)), observer_(other.observer_) {}
 
 Stream& Stream::operator=(Stream&& other) noexcept {
   std::swap(device_, other.device_);
   std::swap(handle_, other.handle_);
+  std::swap(observer_, other.observer_);
   return *this;
 }
 

@@ -3,9 +3,21 @@
 #include "timetrial/ops/adamw.h"
 
 #include "ops/cpu/adamw.h"
-#include "ops/dispatch.h"
+#include "ops/on_cpu.h"
 
 namespace timetrial::ops {
+
+constexpr Roles<SquaredNorm> roles(const SquaredNorm&) {
+  return {.reads = {&SquaredNorm::gradient}, .updates = {&SquaredNorm::out}};
+}
+constexpr Roles<ClipCoefficient> roles(const ClipCoefficient&) {
+  return {.reads = {&ClipCoefficient::squared}, .writes = {&ClipCoefficient::norm, &ClipCoefficient::coefficient}};
+}
+constexpr Roles<AdamW> roles(const AdamW&) {
+  return {.reads = {&AdamW::gradient, &AdamW::coefficient, &AdamW::scalars},
+          .writes = {&AdamW::weight},
+          .updates = {&AdamW::master, &AdamW::moment_1, &AdamW::moment_2}};
+}
 
 static_assert(sizeof(StepScalars) == 6 * sizeof(int32_t), "AdamW::scalars is six int32");
 
@@ -34,7 +46,8 @@ void squared_norm(const SquaredNorm& a, std::span<const ParameterSegment> segmen
   check_segments(kOp, segments, a.gradient.elements());
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.gradient.dtype(), [&]<class T>() { cpu::squared_norm<T>(a, segments); });
+      return on_cpu({kOp, stream, a.gradient.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::squared_norm<T>(arguments, segments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
       throw_without_cuda(kOp);
@@ -50,7 +63,8 @@ void clip_coefficient(const ClipCoefficient& a, StreamRef stream) {
   TIMETRIAL_CHECK(a.clip_norm > 0, "{}: clip norm {}", kOp, a.clip_norm);
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.squared.dtype(), [&]<class T>() { cpu::clip_coefficient<T>(a); });
+      return on_cpu({kOp, stream, a.squared.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::clip_coefficient<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
       throw_without_cuda(kOp);
@@ -77,10 +91,8 @@ void adamw(const AdamW& a, std::span<const ParameterSegment> segments, StreamRef
   check_segments(kOp, segments, a.master.elements());
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      TIMETRIAL_CHECK(a.weight.dtype() == a.master.dtype() && a.gradient.dtype() == a.master.dtype(),
-                      "{}: {} weight and {} gradient beside a {} master are not built for the CPU", kOp,
-                      name_of(a.weight.dtype()), name_of(a.gradient.dtype()), name_of(a.master.dtype()));
-      return visit_float(a.master.dtype(), [&]<class T>() { cpu::adamw<T>(a, segments); });
+      return on_cpu({kOp, stream, a.master.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::adamw<T>(arguments, segments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
       throw_without_cuda(kOp);

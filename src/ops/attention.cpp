@@ -2,13 +2,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/ops/attention.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "ops/checks.h"
 #include "ops/cpu/attention.h"
-#include "ops/dispatch.h"
+#include "ops/on_cpu.h"
 
 namespace timetrial::ops {
+
+constexpr Roles<AttentionForward> roles(const AttentionForward&) {
+  return {.reads = {&AttentionForward::qkv, &AttentionForward::sinks},
+          .writes = {&AttentionForward::out, &AttentionForward::lse}};
+}
+constexpr Roles<AttentionBackward> roles(const AttentionBackward&) {
+  return {.reads = {&AttentionBackward::d_out, &AttentionBackward::out, &AttentionBackward::lse,
+                    &AttentionBackward::qkv, &AttentionBackward::sinks},
+          .writes = {&AttentionBackward::d_qkv, &AttentionBackward::d_sinks}};
+}
+// Queries times the keys they see, of one sequence and head.
+double visible_pairs(const AttentionShape& s) {
+  const auto length = static_cast<double>(s.length);
+  const double window = s.window_keys == 0 ? length : std::min(length, static_cast<double>(s.window_keys));
+  return window * (window + 1) / 2 + (length - window) * window;
+}
+// Two products forward, five backward (scores once more).
+double flops(const AttentionForward& a) {
+  const AttentionShape& s = a.shape;
+  return 2.0 * static_cast<double>(s.batch * s.heads * (s.head_dim + s.value_dim())) * visible_pairs(s);
+}
+double flops(const AttentionBackward& a) {
+  const AttentionShape& s = a.shape;
+  return 2.0 * static_cast<double>(s.batch * s.heads * (3 * s.head_dim + 2 * s.value_dim())) * visible_pairs(s);
+}
 
 namespace {
 
@@ -67,7 +93,8 @@ void attention_forward(const AttentionForward& a, StreamRef stream) {
   check_workspace(op, a.workspace, attention_workspace_bytes(a.shape, dtype, stream.device));
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(dtype, [&]<class T>() { cpu::attention_forward<T>(a); });
+      return on_cpu({op, stream, dtype}, a,
+                    [&]<class T>(const auto& arguments) { cpu::attention_forward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel("attention");
       throw_without_cuda("attention");
@@ -94,7 +121,8 @@ void attention_backward(const AttentionBackward& a, StreamRef stream) {
   check_workspace(op, a.workspace, attention_workspace_bytes(a.shape, dtype, stream.device));
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(dtype, [&]<class T>() { cpu::attention_backward<T>(a); });
+      return on_cpu({op, stream, dtype}, a,
+                    [&]<class T>(const auto& arguments) { cpu::attention_backward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel("attention");
       throw_without_cuda("attention");

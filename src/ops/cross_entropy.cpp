@@ -3,9 +3,18 @@
 #include "timetrial/ops/cross_entropy.h"
 
 #include "ops/cpu/cross_entropy.h"
-#include "ops/dispatch.h"
+#include "ops/on_cpu.h"
 
 namespace timetrial::ops {
+
+constexpr Roles<CrossEntropyForward> roles(const CrossEntropyForward&) {
+  return {.reads = {&CrossEntropyForward::logits, &CrossEntropyForward::labels},
+          .writes = {&CrossEntropyForward::loss, &CrossEntropyForward::lse}};
+}
+constexpr Roles<CrossEntropyBackward> roles(const CrossEntropyBackward&) {
+  return {.reads = {&CrossEntropyBackward::lse, &CrossEntropyBackward::labels},
+          .updates = {&CrossEntropyBackward::logits}};
+}
 
 namespace {
 
@@ -29,7 +38,8 @@ void cross_entropy_forward(const CrossEntropyForward& a, StreamRef stream) {
   check(kOp, a.logits, a.labels, {a.loss, a.lse});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.logits.dtype(), [&]<class T>() { cpu::cross_entropy_forward<T>(a); });
+      return on_cpu({kOp, stream, a.logits.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::cross_entropy_forward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
       throw_without_cuda(kOp);
@@ -42,7 +52,8 @@ void cross_entropy_backward(const CrossEntropyBackward& a, StreamRef stream) {
   check(kOp, a.logits, a.labels, {a.lse});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.logits.dtype(), [&]<class T>() { cpu::cross_entropy_backward<T>(a); });
+      return on_cpu({kOp, stream, a.logits.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::cross_entropy_backward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
       throw_without_cuda(kOp);

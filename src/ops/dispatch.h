@@ -26,7 +26,7 @@ void visit_float(DType dtype, F&& f) {
     case DType::f64:
       return std::forward<F>(f).template operator()<double>();
     case DType::bf16:
-      throw Error("bf16 storage on the CPU is not built");
+      throw Error("bf16 is storage alone: see ops/on_cpu.h");
     case DType::i32:
     case DType::i64:
       break;

@@ -3,9 +3,14 @@
 #include "timetrial/ops/elementwise.h"
 
 #include "ops/cpu/elementwise.h"
-#include "ops/dispatch.h"
+#include "ops/on_cpu.h"
 
 namespace timetrial::ops {
+
+constexpr Roles<Add> roles(const Add&) { return {.reads = {&Add::a, &Add::b}, .writes = {&Add::out}}; }
+constexpr Roles<AccumulateSum> roles(const AccumulateSum&) {
+  return {.reads = {&AccumulateSum::x}, .updates = {&AccumulateSum::out}};
+}
 
 void add(const Add& a, StreamRef stream) {
   check_devices("add", {a.out, a.a, a.b}, stream);
@@ -14,7 +19,7 @@ void add(const Add& a, StreamRef stream) {
                     tensor.shape(), name_of(tensor.dtype()), a.out.shape(), name_of(a.out.dtype()));
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.out.dtype(), [&]<class T>() { cpu::add<T>(a); });
+      return on_cpu({"add", stream, a.out.dtype()}, a, [&]<class T>(const auto& arguments) { cpu::add<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel("add");
       throw_without_cuda("add");
@@ -27,7 +32,8 @@ void accumulate_sum(const AccumulateSum& a, StreamRef stream) {
                   a.x.shape(), name_of(a.x.dtype()), a.out.shape(), name_of(a.out.dtype()));
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.x.dtype(), [&]<class T>() { cpu::accumulate_sum<T>(a); });
+      return on_cpu({"accumulate_sum", stream, a.x.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::accumulate_sum<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel("accumulate_sum");
       throw_without_cuda("accumulate_sum");

@@ -3,9 +3,19 @@
 #include "timetrial/ops/embedding.h"
 
 #include "ops/cpu/embedding.h"
-#include "ops/dispatch.h"
+#include "ops/on_cpu.h"
 
 namespace timetrial::ops {
+
+constexpr Roles<EmbeddingForward> roles(const EmbeddingForward&) {
+  return {.reads = {&EmbeddingForward::table, &EmbeddingForward::ids}, .writes = {&EmbeddingForward::out}};
+}
+constexpr Roles<EmbeddingBackward> roles(const EmbeddingBackward&) {
+  return {.reads = {&EmbeddingBackward::d_out, &EmbeddingBackward::ids}, .updates = {&EmbeddingBackward::d_table}};
+}
+// Rows of the table that are used, not the table.
+double bytes_moved(const EmbeddingForward& a) { return static_cast<double>(a.ids.bytes() + 2 * a.out.bytes()); }
+double bytes_moved(const EmbeddingBackward& a) { return static_cast<double>(a.ids.bytes() + 3 * a.d_out.bytes()); }
 
 namespace {
 
@@ -26,7 +36,8 @@ void embedding_forward(const EmbeddingForward& a, StreamRef stream) {
                   name_of(a.table.dtype()));
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.table.dtype(), [&]<class T>() { cpu::embedding_forward<T>(a); });
+      return on_cpu({kOp, stream, a.table.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::embedding_forward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
       throw_without_cuda(kOp);
@@ -42,7 +53,8 @@ void embedding_backward(const EmbeddingBackward& a, StreamRef stream) {
                   name_of(a.d_out.dtype()), name_of(a.d_table.dtype()));
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.d_out.dtype(), [&]<class T>() { cpu::embedding_backward<T>(a); });
+      return on_cpu({kOp, stream, a.d_out.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::embedding_backward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
       throw_without_cuda(kOp);

@@ -4,9 +4,19 @@
 
 #include "ops/checks.h"
 #include "ops/cpu/gated_activation.h"
-#include "ops/dispatch.h"
+#include "ops/on_cpu.h"
 
 namespace timetrial::ops {
+
+constexpr Roles<GatedActivationForward> roles(const GatedActivationForward&) {
+  return {.reads = {&GatedActivationForward::hidden, &GatedActivationForward::gate_rows},
+          .writes = {&GatedActivationForward::out}};
+}
+constexpr Roles<GatedActivationBackward> roles(const GatedActivationBackward&) {
+  return {
+      .reads = {&GatedActivationBackward::d_out, &GatedActivationBackward::hidden, &GatedActivationBackward::gate_rows},
+      .writes = {&GatedActivationBackward::d_hidden, &GatedActivationBackward::d_gate_rows}};
+}
 
 void gated_activation_forward(const GatedActivationForward& a, StreamRef stream) {
   constexpr std::string_view op = "gated_activation_forward";
@@ -18,7 +28,8 @@ void gated_activation_forward(const GatedActivationForward& a, StreamRef stream)
   if (a.gate_rows) check_tensor(a.gate_rows, {op, "gate_rows", wide(dtype), {rows}});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(dtype, [&]<class T>() { cpu::gated_activation_forward<T>(a); });
+      return on_cpu({op, stream, dtype}, a,
+                    [&]<class T>(const auto& arguments) { cpu::gated_activation_forward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
       throw_without_cuda(op);
@@ -37,7 +48,8 @@ void gated_activation_backward(const GatedActivationBackward& a, StreamRef strea
   if (a.d_gate_rows) check_tensor(a.d_gate_rows, {op, "d_gate_rows", wide(dtype), {rows}});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(dtype, [&]<class T>() { cpu::gated_activation_backward<T>(a); });
+      return on_cpu({op, stream, dtype}, a,
+                    [&]<class T>(const auto& arguments) { cpu::gated_activation_backward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
       throw_without_cuda(op);

@@ -4,9 +4,36 @@
 
 #include "ops/checks.h"
 #include "ops/cpu/grouped_matmul.h"
-#include "ops/dispatch.h"
+#include "ops/on_cpu.h"
 
 namespace timetrial::ops {
+
+// Rows that belong to no expert stay as they are, so c counts as updated.
+constexpr Roles<GroupedMatmul> roles(const GroupedMatmul&) {
+  return {.reads = {&GroupedMatmul::a, &GroupedMatmul::b, &GroupedMatmul::expert_begin, &GroupedMatmul::bias,
+                    &GroupedMatmul::bias_scale},
+          .updates = {&GroupedMatmul::c}};
+}
+constexpr Roles<GroupedMatmulBackwardWeight> roles(const GroupedMatmulBackwardWeight&) {
+  return {.reads = {&GroupedMatmulBackwardWeight::d_c, &GroupedMatmulBackwardWeight::a,
+                    &GroupedMatmulBackwardWeight::expert_begin},
+          .updates = {&GroupedMatmulBackwardWeight::d_weight}};
+}
+constexpr Roles<GroupedBiasBackward> roles(const GroupedBiasBackward&) {
+  return {.reads = {&GroupedBiasBackward::d_c, &GroupedBiasBackward::expert_begin, &GroupedBiasBackward::bias_scale},
+          .updates = {&GroupedBiasBackward::d_bias}};
+}
+constexpr Roles<GroupedBiasScaleBackward> roles(const GroupedBiasScaleBackward&) {
+  return {.reads = {&GroupedBiasScaleBackward::d_c, &GroupedBiasScaleBackward::bias,
+                    &GroupedBiasScaleBackward::expert_begin},
+          .updates = {&GroupedBiasScaleBackward::d_scale}};
+}
+double flops(const GroupedMatmul& a) {
+  return 2.0 * static_cast<double>(a.c.elements()) * static_cast<double>(a.a.dim(1));
+}
+double flops(const GroupedMatmulBackwardWeight& a) {
+  return 2.0 * static_cast<double>(a.d_c.elements()) * static_cast<double>(a.a.dim(1));
+}
 
 namespace {
 
@@ -46,7 +73,7 @@ void grouped_matmul(const GroupedMatmul& a, StreamRef stream) {
   if (a.bias_scale) check_tensor(a.bias_scale, {op, "bias_scale", wide(dtype), {rows}});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(dtype, [&]<class T>() { cpu::grouped_matmul<T>(a); });
+      return on_cpu({op, stream, dtype}, a, [&]<class T>(const auto& arguments) { cpu::grouped_matmul<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
       throw_without_cuda(op);
@@ -64,7 +91,8 @@ void grouped_matmul_backward_weight(const GroupedMatmulBackwardWeight& a, Stream
   check_accumulated(a.d_weight, {op, "d_weight", dtype, {experts, a.d_c.dim(1), a.a.dim(1)}});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(dtype, [&]<class T>() { cpu::grouped_matmul_backward_weight<T>(a); });
+      return on_cpu({op, stream, dtype}, a,
+                    [&]<class T>(const auto& arguments) { cpu::grouped_matmul_backward_weight<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
       throw_without_cuda(op);
@@ -81,7 +109,8 @@ void grouped_bias_backward(const GroupedBiasBackward& a, StreamRef stream) {
   if (a.bias_scale) check_tensor(a.bias_scale, {op, "bias_scale", wide(dtype), {a.d_c.dim(0)}});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(dtype, [&]<class T>() { cpu::grouped_bias_backward<T>(a); });
+      return on_cpu({op, stream, dtype}, a,
+                    [&]<class T>(const auto& arguments) { cpu::grouped_bias_backward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
       throw_without_cuda(op);
@@ -98,7 +127,8 @@ void grouped_bias_scale_backward(const GroupedBiasScaleBackward& a, StreamRef st
   check_tensor(a.bias, {op, "bias", dtype, {experts, a.d_c.dim(1)}});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(dtype, [&]<class T>() { cpu::grouped_bias_scale_backward<T>(a); });
+      return on_cpu({op, stream, dtype}, a,
+                    [&]<class T>(const auto& arguments) { cpu::grouped_bias_scale_backward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
       throw_without_cuda(op);

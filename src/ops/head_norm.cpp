@@ -4,9 +4,23 @@
 
 #include "ops/checks.h"
 #include "ops/cpu/head_norm.h"
-#include "ops/dispatch.h"
+#include "ops/on_cpu.h"
 
 namespace timetrial::ops {
+
+constexpr Roles<HeadNormForward> roles(const HeadNormForward&) {
+  return {.reads = {&HeadNormForward::x, &HeadNormForward::q_weight, &HeadNormForward::k_weight},
+          .writes = {&HeadNormForward::rstd, &HeadNormForward::out}};
+}
+constexpr Roles<HeadNormBackwardInput> roles(const HeadNormBackwardInput&) {
+  return {.reads = {&HeadNormBackwardInput::d_out, &HeadNormBackwardInput::x, &HeadNormBackwardInput::rstd,
+                    &HeadNormBackwardInput::q_weight, &HeadNormBackwardInput::k_weight},
+          .writes = {&HeadNormBackwardInput::d_x}};
+}
+constexpr Roles<HeadNormBackwardWeight> roles(const HeadNormBackwardWeight&) {
+  return {.reads = {&HeadNormBackwardWeight::d_out, &HeadNormBackwardWeight::x, &HeadNormBackwardWeight::rstd},
+          .updates = {&HeadNormBackwardWeight::d_q_weight, &HeadNormBackwardWeight::d_k_weight}};
+}
 
 namespace {
 
@@ -44,7 +58,8 @@ void head_norm_forward(const HeadNormForward& a, StreamRef stream) {
   TIMETRIAL_CHECK(a.epsilon >= 0, "head_norm_forward: epsilon {}", a.epsilon);
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.x.dtype(), [&]<class T>() { cpu::head_norm_forward<T>(a); });
+      return on_cpu({kOp, stream, a.x.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::head_norm_forward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
       throw_without_cuda(kOp);
@@ -58,7 +73,8 @@ void head_norm_backward_input(const HeadNormBackwardInput& a, StreamRef stream) 
   check_rows({kOp, a.x, a.rstd, a.heads, a.q_weight.dim(0)}, {a.d_x, a.d_out});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.x.dtype(), [&]<class T>() { cpu::head_norm_backward_input<T>(a); });
+      return on_cpu({kOp, stream, a.x.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::head_norm_backward_input<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
       throw_without_cuda(kOp);
@@ -72,7 +88,8 @@ void head_norm_backward_weight(const HeadNormBackwardWeight& a, StreamRef stream
   check_rows({kOp, a.x, a.rstd, a.heads, a.d_q_weight.dim(0)}, {a.d_out});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.x.dtype(), [&]<class T>() { cpu::head_norm_backward_weight<T>(a); });
+      return on_cpu({kOp, stream, a.x.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::head_norm_backward_weight<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
       throw_without_cuda(kOp);

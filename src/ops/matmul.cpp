@@ -4,9 +4,21 @@
 
 #include "ops/cpu/matmul.h"
 #include "ops/cuda/matmul.h"
-#include "ops/dispatch.h"
+#include "ops/on_cpu.h"
 
 namespace timetrial::ops {
+
+constexpr Roles<Matmul> roles(const Matmul& a) {
+  Roles<Matmul> result{.reads = {&Matmul::a, &Matmul::b, &Matmul::bias}};
+  (a.accumulate ? result.updates : result.writes)[0] = &Matmul::c;
+  return result;
+}
+constexpr Roles<BiasBackward> roles(const BiasBackward&) {
+  return {.reads = {&BiasBackward::d_out}, .updates = {&BiasBackward::d_bias}};
+}
+double flops(const Matmul& a) {
+  return 2.0 * static_cast<double>(a.c.elements()) * static_cast<double>(a.a.dim(a.transpose_a ? 0 : 1));
+}
 
 namespace {
 
@@ -45,7 +57,8 @@ void matmul(const Matmul& a, StreamRef stream) {
   check(a, stream);
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.a.dtype(), [&]<class T>() { cpu::matmul<T>(a); });
+      return on_cpu({"matmul", stream, a.a.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::matmul<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) return cuda::matmul(a, stream);
       throw_without_cuda("matmul");
@@ -56,7 +69,8 @@ void bias_backward(const BiasBackward& a, StreamRef stream) {
   check(a, stream);
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.d_out.dtype(), [&]<class T>() { cpu::bias_backward<T>(a); });
+      return on_cpu({"bias_backward", stream, a.d_out.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::bias_backward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) return cuda::bias_backward(a, stream);
       throw_without_cuda("bias_backward");

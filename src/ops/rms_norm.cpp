@@ -4,9 +4,23 @@
 
 #include "ops/cpu/rms_norm.h"
 #include "ops/cuda/rms_norm.h"
-#include "ops/dispatch.h"
+#include "ops/on_cpu.h"
 
 namespace timetrial::ops {
+
+constexpr Roles<RmsNormForward> roles(const RmsNormForward&) {
+  return {.reads = {&RmsNormForward::x, &RmsNormForward::weight},
+          .writes = {&RmsNormForward::out, &RmsNormForward::rstd}};
+}
+constexpr Roles<RmsNormBackwardInput> roles(const RmsNormBackwardInput&) {
+  return {.reads = {&RmsNormBackwardInput::d_out, &RmsNormBackwardInput::x, &RmsNormBackwardInput::rstd,
+                    &RmsNormBackwardInput::weight},
+          .writes = {&RmsNormBackwardInput::d_x}};
+}
+constexpr Roles<RmsNormBackwardWeight> roles(const RmsNormBackwardWeight&) {
+  return {.reads = {&RmsNormBackwardWeight::d_out, &RmsNormBackwardWeight::x, &RmsNormBackwardWeight::rstd},
+          .updates = {&RmsNormBackwardWeight::d_weight}};
+}
 
 namespace {
 
@@ -36,7 +50,8 @@ void rms_norm_forward(const RmsNormForward& a, StreamRef stream) {
   TIMETRIAL_CHECK(a.epsilon >= 0, "rms_norm_forward: epsilon {}", a.epsilon);
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.x.dtype(), [&]<class T>() { cpu::rms_norm_forward<T>(a); });
+      return on_cpu({kOp, stream, a.x.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::rms_norm_forward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) return cuda::rms_norm_forward(a, stream);
       throw_without_cuda(kOp);
@@ -50,7 +65,8 @@ void rms_norm_backward_input(const RmsNormBackwardInput& a, StreamRef stream) {
   check_weight(kOp, a.weight, a.x);
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.x.dtype(), [&]<class T>() { cpu::rms_norm_backward_input<T>(a); });
+      return on_cpu({kOp, stream, a.x.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::rms_norm_backward_input<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) return cuda::rms_norm_backward_input(a, stream);
       throw_without_cuda(kOp);
@@ -68,7 +84,8 @@ void rms_norm_backward_weight(const RmsNormBackwardWeight& a, StreamRef stream) 
                   name_of(a.x.dtype()));
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.x.dtype(), [&]<class T>() { cpu::rms_norm_backward_weight<T>(a); });
+      return on_cpu({kOp, stream, a.x.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::rms_norm_backward_weight<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) return cuda::rms_norm_backward_weight(a, stream);
       throw_without_cuda(kOp);

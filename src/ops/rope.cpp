@@ -8,9 +8,11 @@
 
 #include "ops/checks.h"
 #include "ops/cpu/rope.h"
-#include "ops/dispatch.h"
+#include "ops/on_cpu.h"
 
 namespace timetrial::ops {
+
+constexpr Roles<Rope> roles(const Rope&) { return {.reads = {&Rope::cos, &Rope::sin}, .updates = {&Rope::x}}; }
 
 namespace {
 
@@ -67,7 +69,8 @@ void dispatch(const Rope& a, int direction, StreamRef stream) {
   check(a, stream);
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.x.dtype(), [&]<class T>() { cpu::rope<T>(a, static_cast<T>(direction)); });
+      return on_cpu({direction > 0 ? "rope_forward" : "rope_backward", stream, a.x.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::rope<T>(arguments, static_cast<T>(direction)); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel("rope");
       throw_without_cuda("rope");

@@ -6,9 +6,33 @@
 
 #include "ops/checks.h"
 #include "ops/cpu/routing.h"
-#include "ops/dispatch.h"
+#include "ops/on_cpu.h"
 
 namespace timetrial::ops {
+
+constexpr Roles<RouteForward> roles(const RouteForward&) {
+  return {.reads = {&RouteForward::logits}, .writes = {&RouteForward::expert, &RouteForward::gate}};
+}
+constexpr Roles<RouteBackward> roles(const RouteBackward&) {
+  return {.reads = {&RouteBackward::d_gate, &RouteBackward::gate, &RouteBackward::expert},
+          .writes = {&RouteBackward::d_logits}};
+}
+constexpr Roles<GroupByExpert> roles(const GroupByExpert&) {
+  return {.reads = {&GroupByExpert::expert},
+          .writes = {&GroupByExpert::expert_begin, &GroupByExpert::source, &GroupByExpert::row_of}};
+}
+constexpr Roles<GatherRows> roles(const GatherRows&) {
+  return {.reads = {&GatherRows::x, &GatherRows::gate, &GatherRows::source},
+          .writes = {&GatherRows::rows, &GatherRows::gate_rows}};
+}
+constexpr Roles<CombineRows> roles(const CombineRows& a) {
+  Roles<CombineRows> result{.reads = {&CombineRows::rows, &CombineRows::row_of}};
+  (a.accumulate ? result.updates : result.writes)[0] = &CombineRows::y;
+  return result;
+}
+constexpr Roles<UngroupScalars> roles(const UngroupScalars&) {
+  return {.reads = {&UngroupScalars::values, &UngroupScalars::row_of}, .writes = {&UngroupScalars::out}};
+}
 
 void route_forward(const RouteForward& a, StreamRef stream) {
   check_devices("route_forward", {a.expert, a.gate, a.logits}, stream);
@@ -19,7 +43,8 @@ void route_forward(const RouteForward& a, StreamRef stream) {
   check_tensor(a.gate, {"route_forward", "gate", wide(a.logits.dtype()), chosen});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.logits.dtype(), [&]<class T>() { cpu::route_forward<T>(a); });
+      return on_cpu({"route_forward", stream, a.logits.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::route_forward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel("route_forward");
       throw_without_cuda("route_forward");
@@ -36,7 +61,8 @@ void route_backward(const RouteBackward& a, StreamRef stream) {
   check_tensor(a.d_gate, {"route_backward", "d_gate", wide(a.d_logits.dtype()), chosen});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.d_logits.dtype(), [&]<class T>() { cpu::route_backward<T>(a); });
+      return on_cpu({"route_backward", stream, a.d_logits.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::route_backward<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel("route_backward");
       throw_without_cuda("route_backward");
@@ -55,7 +81,8 @@ void group_by_expert(const GroupByExpert& a, StreamRef stream) {
   check_tensor(a.row_of, {"group_by_expert", "row_of", DType::i32, a.expert.shape()});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return cpu::group_by_expert(a);
+      return on_cpu({"group_by_expert", stream, DType::f32}, a,
+                    []<class T>(const auto& arguments) { cpu::group_by_expert(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel("group_by_expert");
       throw_without_cuda("group_by_expert");
@@ -76,7 +103,8 @@ void gather_rows(const GatherRows& a, StreamRef stream) {
   }
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.x.dtype(), [&]<class T>() { cpu::gather_rows<T>(a); });
+      return on_cpu({"gather_rows", stream, a.x.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::gather_rows<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel("gather_rows");
       throw_without_cuda("gather_rows");
@@ -91,7 +119,8 @@ void combine_rows(const CombineRows& a, StreamRef stream) {
   TIMETRIAL_CHECK(a.row_of.dim(1) > 0, "combine_rows: row_of {} has no choice", a.row_of.shape());
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.y.dtype(), [&]<class T>() { cpu::combine_rows<T>(a); });
+      return on_cpu({"combine_rows", stream, a.y.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::combine_rows<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel("combine_rows");
       throw_without_cuda("combine_rows");
@@ -104,7 +133,8 @@ void ungroup_scalars(const UngroupScalars& a, StreamRef stream) {
   check_tensor(a.values, {"ungroup_scalars", "values", a.out.dtype(), Shape{a.values.dim(0)}});
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return visit_float(a.out.dtype(), [&]<class T>() { cpu::ungroup_scalars<T>(a); });
+      return on_cpu({"ungroup_scalars", stream, a.out.dtype()}, a,
+                    [&]<class T>(const auto& arguments) { cpu::ungroup_scalars<T>(arguments); });
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) throw_no_cuda_kernel("ungroup_scalars");
       throw_without_cuda("ungroup_scalars");

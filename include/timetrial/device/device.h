@@ -9,6 +9,8 @@
 
 namespace timetrial {
 
+class OpObserver;
+
 struct Device {
   DeviceKind kind = DeviceKind::cpu;
   int index = 0;  // CUDA device index on this host; 0 on the CPU
@@ -20,7 +22,8 @@ struct Device {
 // one thread at a time.
 struct StreamRef {
   Device device;
-  void* handle = nullptr;  // cudaStream_t on CUDA, null on the CPU
+  void* handle = nullptr;          // cudaStream_t on CUDA, null on the CPU
+  OpObserver* observer = nullptr;  // told of every op; optional
 };
 
 // Owns a stream of its device; moves, never copies. On the CPU it is a name for "now".
@@ -30,13 +33,16 @@ class Stream {
   ~Stream();
   Stream(Stream&& other) noexcept;
   Stream& operator=(Stream&& other) noexcept;
-  StreamRef ref() const { return {device_, handle_}; }
+  StreamRef ref() const { return {device_, handle_, observer_}; }
+  // `observer` is told of every op from the next `ref` on, until another or none is given; it must live that long.
+  void observe(OpObserver* observer) { observer_ = observer; }
   // Waits until all queued work is done; throws Error if any of it failed.
   void synchronize() const;
 
  private:
   Device device_;
   void* handle_ = nullptr;
+  OpObserver* observer_ = nullptr;
 };
 
 // Number of devices of this kind that can be used now; 0 for CUDA in a CPU build or without a GPU.
