@@ -52,12 +52,6 @@ void validate_length(const RunConfig& run) {
   }
 }
 
-void validate_device(const DeviceConfig& device) {
-  if (device.kind == DeviceKind::cpu && device.dtype == DType::bf16) {
-    throw ConfigError("/device/dtype", "bf16 storage on the CPU is not built yet; use f32");
-  }
-}
-
 }  // namespace
 
 void validate(const RunConfig& run) {
@@ -68,7 +62,6 @@ void validate(const RunConfig& run) {
   validate_batches(run);
   validate_schedule(run.train);
   validate_length(run);
-  validate_device(run.device);
 }
 
 }  // namespace timetrial

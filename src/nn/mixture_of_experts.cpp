@@ -29,6 +29,7 @@ MixtureOfExperts::ExpertParameters MixtureOfExperts::declare(ModuleContext& cont
 MixtureOfExperts::MixtureOfExperts(ModuleContext& context, const std::string& name, const MixtureOfExpertsOptions& o)
     : options_(o),
       dtype_(context.dtype),
+      fine_(context.fine()),
       router_(context, name + ".router",
               {.inputs = o.hidden,
                .outputs = o.experts,
@@ -48,7 +49,7 @@ MixtureOfExperts::MixtureOfExperts(ModuleContext& context, const std::string& na
 void MixtureOfExperts::plan_forward(Plan& plan, int64_t tokens) const {
   const int64_t rows = tokens * options_.choices;
   plan.keep(expert_, DType::i32, {tokens, options_.choices});
-  plan.keep(gate_, dtype_, {tokens, options_.choices});
+  plan.keep(gate_, fine_, {tokens, options_.choices});
   {
     Plan::Scope scope(plan);
     plan.temporary(dtype_, {tokens, options_.experts});
@@ -63,7 +64,7 @@ void MixtureOfExperts::plan_forward(Plan& plan, int64_t tokens) const {
 void MixtureOfExperts::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
   const int64_t tokens = in.dim(0), rows = tokens * options_.choices;
   const Routing routing{.expert = pass.keep(expert_, DType::i32, {tokens, options_.choices}),
-                        .gate = pass.keep(gate_, dtype_, {tokens, options_.choices})};
+                        .gate = pass.keep(gate_, fine_, {tokens, options_.choices})};
   {
     Arena::Scope scope(pass.scratch);
     const Tensor logits = pass.temporary(dtype_, {tokens, options_.experts});
@@ -101,14 +102,14 @@ void MixtureOfExperts::plan_backward(Plan& plan, int64_t tokens) const {
   plan.defer(d_hidden_, dtype_, {rows, 2 * options_.ffn});
   plan.defer(d_logits_, dtype_, {tokens, options_.experts});
   Plan::Scope scope(plan);
-  plan.temporary(dtype_, {rows});  // d_gate_rows
+  plan.temporary(fine_, {rows});  // d_gate_rows
   {
     Plan::Scope inner(plan);
     plan.temporary(dtype_, {rows, options_.ffn});  // d_activated
   }
   {
     Plan::Scope inner(plan);
-    plan.temporary(dtype_, {tokens, options_.choices});  // d_gate
+    plan.temporary(fine_, {tokens, options_.choices});  // d_gate
     plan.temporary(dtype_, {rows, options_.hidden});     // d_rows
   }
   plan.temporary(dtype_, {tokens, options_.hidden});  // the router's share of d_in
@@ -123,7 +124,7 @@ void MixtureOfExperts::backward_input(const Tensor& d_in, const Tensor& d_out, P
   dispatch_.combine_backward(d_rows_out, d_out, pass);
 
   Arena::Scope scope(pass.scratch);
-  const Tensor d_gate_rows = pass.temporary(dtype_, {rows});
+  const Tensor d_gate_rows = pass.temporary(fine_, {rows});
   {
     Arena::Scope inner(pass.scratch);
     const Tensor d_activated = pass.temporary(dtype_, {rows, options_.ffn});
@@ -146,7 +147,7 @@ void MixtureOfExperts::backward_input(const Tensor& d_in, const Tensor& d_out, P
                                      pass.stream);
   {
     Arena::Scope inner(pass.scratch);
-    const Tensor d_gate = pass.temporary(dtype_, {tokens, options_.choices});
+    const Tensor d_gate = pass.temporary(fine_, {tokens, options_.choices});
     const Tensor d_rows = pass.temporary(dtype_, {rows, options_.hidden});
     ops::grouped_matmul(
         {.c = d_rows, .a = d_hidden, .b = pass.weight(experts_.fc1), .expert_begin = routed.expert_begin}, pass.stream);

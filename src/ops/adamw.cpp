@@ -13,10 +13,10 @@ constexpr Roles<SquaredNorm> roles(const SquaredNorm&) {
 constexpr Roles<ClipCoefficient> roles(const ClipCoefficient&) {
   return {.reads = {&ClipCoefficient::squared}, .writes = {&ClipCoefficient::norm, &ClipCoefficient::coefficient}};
 }
+// Elements outside the segments stay as they are, so the weight counts as updated.
 constexpr Roles<AdamW> roles(const AdamW&) {
   return {.reads = {&AdamW::gradient, &AdamW::coefficient, &AdamW::scalars},
-          .writes = {&AdamW::weight},
-          .updates = {&AdamW::master, &AdamW::moment_1, &AdamW::moment_2}};
+          .updates = {&AdamW::weight, &AdamW::master, &AdamW::moment_1, &AdamW::moment_2}};
 }
 
 static_assert(sizeof(StepScalars) == 6 * sizeof(int32_t), "AdamW::scalars is six int32");

@@ -10,6 +10,7 @@ LocalExpertDispatch::LocalExpertDispatch(ModuleContext& context, int64_t experts
     : experts_(experts),
       choices_(choices),
       dtype_(context.dtype),
+      fine_(context.fine()),
       rows_(context.saved()),
       gate_rows_(context.saved()),
       expert_begin_(context.saved()),
@@ -19,7 +20,7 @@ LocalExpertDispatch::LocalExpertDispatch(ModuleContext& context, int64_t experts
 void LocalExpertDispatch::plan_dispatch(Plan& plan, int64_t tokens, int64_t width) const {
   const int64_t capacity = tokens * choices_;
   plan.keep(rows_, dtype_, {capacity, width});
-  plan.keep(gate_rows_, dtype_, {capacity});
+  plan.keep(gate_rows_, fine_, {capacity});
   plan.keep(expert_begin_, DType::i32, {experts_ + 1});
   plan.keep(source_, DType::i32, {capacity});
   plan.keep(row_of_, DType::i32, {tokens, choices_});
@@ -29,7 +30,7 @@ RoutedTokens LocalExpertDispatch::dispatch(const Tensor& x, const Routing& routi
   const int64_t tokens = x.dim(0), capacity = tokens * choices_;
   RoutedTokens routed;
   routed.rows = pass.keep(rows_, dtype_, {capacity, x.dim(1)});
-  routed.gate_rows = pass.keep(gate_rows_, dtype_, {capacity});
+  routed.gate_rows = pass.keep(gate_rows_, fine_, {capacity});
   routed.expert_begin = pass.keep(expert_begin_, DType::i32, {experts_ + 1});
   routed.source = pass.keep(source_, DType::i32, {capacity});
   routed.row_of = pass.keep(row_of_, DType::i32, {tokens, choices_});

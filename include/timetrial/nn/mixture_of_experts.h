@@ -41,7 +41,7 @@ class MixtureOfExperts {
   }
 
   MixtureOfExpertsOptions options_;
-  DType dtype_;
+  DType dtype_, fine_;
   Linear router_;
   LocalExpertDispatch dispatch_;
   ExpertParameters experts_;

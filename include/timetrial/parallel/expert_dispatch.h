@@ -38,7 +38,7 @@ class LocalExpertDispatch {
 
  private:
   int64_t experts_, choices_;
-  DType dtype_;
+  DType dtype_, fine_;
   SavedId rows_, gate_rows_, expert_begin_, source_, row_of_;
 };
 
