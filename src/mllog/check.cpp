@@ -1,12 +1,14 @@
-// check_log: reads, judges by the full rules, judges again by the scaled ones, and counts.
+// Checker: one pass feeds the judge and the remarks; a second one judges by what the log declares as scaled.
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/mllog/check.h"
 
 #include <algorithm>
 #include <set>
 
+#include "mllog/check_record.h"
 #include "mllog/remarks.h"
 #include "mllog/rule_engine.h"
+#include "mllog/ruleset_choice.h"
 #include "mllog/scaling.h"
 #include "timetrial/base/error.h"
 #include "timetrial/mllog/reader.h"
@@ -16,24 +18,87 @@ namespace timetrial::mllog {
 namespace {
 
 constexpr size_t kMostBadLines = 20;
+constexpr size_t kMostDeclarations = 1000;
 
-void add_bad_lines(const Log& log, std::vector<Finding>& errors) {
-  for (size_t i = 0; i < std::min(log.bad_lines.size(), kMostBadLines); ++i)
-    errors.push_back({Severity::error, "log", log.bad_lines[i].line, "each record can be read", log.bad_lines[i].what,
+// Everything that one pass over a log finds out.
+class FirstPass : public LogVisitor {
+ public:
+  FirstPass(const RulesetChoice& choice, const RuleIndex& index) : choice_(choice), judge_(index) {}
+
+  Interest header(const RecordHeader& header) override {
+    if (other_ruleset_) return Interest::stop;
+    ++records;
+    last_key = header.key;
+    last_line = header.line;
+    finished = finished || header.key == "run_stop";
+    remarks.see(header);
+    const bool wanted = judge_.wants(header.key) || RemarkCollector::wants(header.key) || header.key == kScaledRuleKey;
+    return wanted ? Interest::take : Interest::skip;
+  }
+
+  void record(Record&& record) override {
+    if (benchmark.empty() && record.key == "submission_benchmark" && record.value.is_string()) {
+      benchmark = record.value.get<std::string>();
+      other_ruleset_ = choice_.better_for(benchmark);
+    }
+    if (division.empty() && record.key == "submission_division" && record.value.is_string())
+      division = record.value.get<std::string>();
+    judge_.add(record);
+    if (RemarkCollector::wants(record.key)) remarks.add(record);
+    if (record.key == kScaledRuleKey && declarations.size() <= kMostDeclarations)
+      declarations.push_back(std::move(record));
+  }
+
+  void bad_line(BadLine&& line) override {
+    ++bad_lines;
+    if (line.official_dies && official_dies_of.empty())
+      official_dies_of = fmt::format("line {}: {}", line.line, line.what);
+    last_bad_line = line.line;
+    if (first_bad_lines.size() < kMostBadLines) first_bad_lines.push_back(std::move(line));
+  }
+
+  // The ruleset to start again with; nothing when the scan went to its end.
+  std::optional<RulesetChoice> other_ruleset() const { return other_ruleset_; }
+  Judgement judgement() const { return judge_.finish(); }
+
+  std::string benchmark, division, last_key, official_dies_of;
+  int64_t records = 0, last_line = 0, bad_lines = 0, last_bad_line = 0;
+  bool finished = false;
+  std::vector<BadLine> first_bad_lines;
+  std::vector<Record> declarations;
+  RemarkCollector remarks;
+
+ private:
+  RulesetChoice choice_;
+  std::optional<RulesetChoice> other_ruleset_;
+  Judge judge_;
+};
+
+// The log again, by other rules.
+class SecondPass : public LogVisitor {
+ public:
+  explicit SecondPass(const RuleIndex& index) : judge(index) {}
+  Interest header(const RecordHeader& header) override {
+    return judge.wants(header.key) ? Interest::take : Interest::skip;
+  }
+  void record(Record&& record) override { judge.add(record); }
+  void bad_line(BadLine&&) override {}
+
+  Judge judge;
+};
+
+void add_bad_lines(const FirstPass& pass, const LogFacts& facts, std::vector<Finding>& errors) {
+  for (const BadLine& line : pass.first_bad_lines)
+    errors.push_back({Severity::error, "log", line.line, "each record can be read", line.what,
                       "correct the line, or find what wrote it"});
-  if (log.bad_lines.size() > kMostBadLines)
-    errors.push_back({Severity::error, "log", log.bad_lines.back().line, "each record can be read",
-                      fmt::format("{} more unreadable records up to here", log.bad_lines.size() - kMostBadLines),
+  const auto listed = static_cast<int64_t>(pass.first_bad_lines.size());
+  if (pass.bad_lines > listed)
+    errors.push_back({Severity::error, "log", pass.last_bad_line, "each record can be read",
+                      fmt::format("{} more unreadable records up to here", pass.bad_lines - listed),
                       "find what wrote them"});
-  if (log.records.empty())
+  if (pass.records == 0)
     errors.push_back({Severity::error, "log", 0, "the log holds records",
-                      fmt::format("no readable record in {} lines", log.lines), "check that this is an MLPerf log"});
-}
-
-std::string logged_text(const std::vector<Record>& records, std::string_view key) {
-  for (const Record& record : records)
-    if (record.key == key && record.value.is_string()) return record.value.get<std::string>();
-  return {};
+                      fmt::format("no readable record in {} lines", facts.lines), "check that this is an MLPerf log"});
 }
 
 CheckCounts count(const Judgement& judgement, const CheckReport& report) {
@@ -62,61 +127,100 @@ void by_line(std::vector<Finding>& findings) {
                    [](const Finding& a, const Finding& b) { return a.line < b.line; });
 }
 
-void refuse_missing_rules(const std::string& path, const Judgement& judgement, const Ruleset& ruleset) {
-  if (judgement.missing_rules.empty()) return;
-  throw DataError(path, fmt::format("asks for the rules {} of ruleset {}, which this program does not have; use the "
-                                    "official checker for this log",
-                                    judgement.missing_rules, ruleset.version));
+void add_judgement(const Judgement& judgement, CheckReport& report) {
+  for (const auto& [key, finding] : judgement.errors) report.errors.push_back(finding);
+  report.errors.insert(report.errors.end(), judgement.lasting.begin(), judgement.lasting.end());
+  for (const auto& [key, finding] : judgement.warnings) report.warnings.push_back(finding);
+}
+
+// By the full rules alone: the official checker knows no declarations.
+void add_official(const FirstPass& pass, const Judgement& full, CheckReport& report) {
+  report.official_dies_of = pass.official_dies_of.empty() ? full.official_dies : pass.official_dies_of;
+  const bool holds = pass.bad_lines == 0 && pass.records > 0 && full.errors.empty() && full.lasting.empty();
+  report.official = !report.official_dies_of.empty() ? OfficialOutcome::dies
+                    : holds                          ? OfficialOutcome::pass
+                                                     : OfficialOutcome::fail;
 }
 
 }  // namespace
 
-CheckReport check_log(const std::string& path, const CheckOptions& options) {
-  const Ruleset ruleset = load_ruleset(options.ruleset);
-  const Log log = read_log(path);
-  if (log.records.empty() && log.bad_lines.empty() && log.has_nul)
-    throw DataError(path, "holds binary data and no record; name the log itself, e.g. result_0.txt");
+struct Checker::State {
+  CheckOptions options;
+  RulesetShelf shelf;
 
-  CheckReport report;
-  report.path = path;
-  report.ruleset = options.ruleset;
-  report.records = static_cast<int64_t>(log.records.size());
-  report.benchmark = logged_text(log.records, "submission_benchmark");
-  report.division = logged_text(log.records, "submission_division");
-  report.finished = std::any_of(log.records.begin(), log.records.end(),
-                                [](const Record& record) { return record.key == "run_stop"; });
-  if (!log.records.empty()) {
-    report.last_key = log.records.back().key;
-    report.last_line = log.records.back().line;
+  CheckReport check(const std::string& path, const RulesetChoice& choice) const {
+    const RuleIndex& index = shelf.index(choice.version);
+    FirstPass pass(choice, index);
+    const LogFacts facts = scan_log(path, pass);
+    if (const auto other = pass.other_ruleset()) return check(path, *other);
+    if (pass.records == 0 && pass.bad_lines == 0 && facts.has_nul)
+      throw DataError(path, "holds binary data and no record; name the log itself, e.g. result_0.txt");
+
+    CheckReport report;
+    report.path = path;
+    report.ruleset = choice.version;
+    report.ruleset_chosen_by = choice.chosen_by;
+    report.records = pass.records;
+    report.benchmark = pass.benchmark;
+    report.division = pass.division;
+    report.finished = pass.finished;
+    report.last_key = pass.last_key;
+    report.last_line = pass.last_line;
+    add_bad_lines(pass, facts, report.errors);
+    const Judgement full = pass.judgement();
+    add_official(pass, full, report);
+
+    report.scaled_from_log = !options.scaled.has_value();
+    const std::vector<ScaledCheck> scaled = options.scaled ? *options.scaled : declared(pass, report.errors);
+    const std::vector<Finding> misdeclared = judge_declarations(scaled, full, report.scaled);
+    report.errors.insert(report.errors.end(), misdeclared.begin(), misdeclared.end());
+    if (report.scaled.empty()) {
+      add_judgement(full, report);
+      report.counts = count(full, report);
+    } else {
+      judge_as_scaled(path, choice, report);
+    }
+
+    report.remarks = pass.remarks.finish({path, full.applied, !report.scaled.empty()});
+    if (report.scaled.empty()) report.remarks.insert(report.remarks.end(), full.remarks.begin(), full.remarks.end());
+    by_line(report.errors);
+    by_line(report.warnings);
+    by_line(report.remarks);
+    return report;
   }
-  add_bad_lines(log, report.errors);
 
-  report.scaled_from_log = !options.scaled.has_value();
-  const std::vector<ScaledCheck> scaled = options.scaled ? *options.scaled : declared_in(log.records, report.errors);
-  const Judgement full = apply_rules(log.records, ruleset);
-  refuse_missing_rules(path, full, ruleset);
-  const std::vector<Finding> misdeclared = judge_declarations(scaled, full, report.scaled);
-  report.errors.insert(report.errors.end(), misdeclared.begin(), misdeclared.end());
+  static std::vector<ScaledCheck> declared(const FirstPass& pass, std::vector<Finding>& errors) {
+    if (pass.declarations.size() > kMostDeclarations)
+      errors.push_back({Severity::error, std::string(kScaledRuleKey), pass.declarations.back().line,
+                        "a log declares few scaled rules", fmt::format("more than {}", kMostDeclarations),
+                        "write declarations as the training program does"});
+    return declared_in(pass.declarations, errors);
+  }
 
   // What is scaled rightly is judged by its declaration, everything else by the full rules.
-  std::vector<ScaledCheck> accepted;
-  for (const ScaledFinding& finding : report.scaled)
-    accepted.push_back({finding.key, finding.description, finding.expected});
-  const Ruleset scaled_ruleset = scale(ruleset, accepted);
-  const Judgement judgement = apply_rules(log.records, scaled_ruleset);
-  for (const auto& [key, finding] : judgement.errors) report.errors.push_back(finding);
-  report.errors.insert(report.errors.end(), judgement.lasting.begin(), judgement.lasting.end());
-  for (const auto& [key, finding] : judgement.warnings) report.warnings.push_back(finding);
+  void judge_as_scaled(const std::string& path, const RulesetChoice& choice, CheckReport& report) const {
+    std::vector<ScaledCheck> accepted;
+    for (const ScaledFinding& finding : report.scaled)
+      accepted.push_back({finding.key, finding.description, finding.expected});
+    const Ruleset scaled_ruleset = scale(shelf.ruleset(choice.version), accepted);
+    const RuleIndex index(scaled_ruleset);
+    SecondPass pass(index);
+    scan_log(path, pass);
+    const Judgement judgement = pass.judge.finish();
+    add_judgement(judgement, report);
+    report.counts = count(judgement, report);
+  }
+};
 
-  std::optional<double> interval;
-  for (const RuleFile* file : full.applied)
-    if (file->evaluate_every_samples && report.scaled.empty()) interval = file->evaluate_every_samples;
-  report.remarks = remarks_on(log.records, interval);
-  report.counts = count(judgement, report);
-  by_line(report.errors);
-  by_line(report.warnings);
-  by_line(report.remarks);
-  return report;
+Checker::Checker(CheckOptions options) {
+  RulesetShelf shelf(options.ruleset);
+  state_ = std::make_shared<const State>(State{std::move(options), std::move(shelf)});
 }
+
+CheckReport Checker::check(const std::string& path) const {
+  return state_->check(path, state_->shelf.choice_for(path));
+}
+
+CheckReport check_log(const std::string& path, const CheckOptions& options) { return Checker(options).check(path); }
 
 }  // namespace timetrial::mllog

@@ -44,18 +44,24 @@ Failure equality_failure(const Check& check, const Record& record) {
                                                  : fmt::format("set it to {}", json_text(check.operand))};
 }
 
+std::string text_of(const Number& number) {
+  return number.whole && std::abs(number.value) < 1e18L ? fmt::format("{}", static_cast<int64_t>(number.value))
+                                                        : json_text(static_cast<double>(number.value));
+}
+
 std::optional<Failure> check_expression(const Check& check, const Record& record, const WalkState& state) {
   for (const std::string& name : check.expression->names())
     if (name != "value" && state.remembered.count(name) == 0)
       return Failure{fmt::format("{}, but no {} before it", excerpt(record.value), name),
                      fmt::format("log {} before {}", name, record.key)};
-  const std::optional<double> left = evaluate(*check.of, record, state);
-  const std::optional<double> right = evaluate(*check.expression, record, state);
+  const std::optional<Number> left = evaluate(*check.of, record, state);
+  const std::optional<Number> right = evaluate(*check.expression, record, state);
   if (left && right) {
-    const bool holds = check.tolerance > 0 ? std::abs(*left - *right) < check.tolerance : *left == *right;
+    const auto x = static_cast<double>(left->value), y = static_cast<double>(right->value);
+    const bool holds = check.tolerance > 0 ? std::abs(x - y) < check.tolerance : left->value == right->value;
     if (holds) return std::nullopt;
     return Failure{excerpt(record.value),
-                   fmt::format("{} is {} here, not {}", check.expression->text(), json_text(*right), json_text(*left))};
+                   fmt::format("{} is {} here, not {}", check.expression->text(), text_of(*right), text_of(*left))};
   }
   return Failure{fmt::format("{}; the numbers of the rule cannot be worked out", excerpt(record.value)),
                  fmt::format("log bare numbers for {} and for all of {}", record.key, check.expression->text())};
@@ -107,15 +113,11 @@ std::string excerpt(const Json& value) {
   return text;
 }
 
-std::optional<double> evaluate(const Expression& expression, const Record& record, const WalkState& state) {
-  return expression.evaluate([&](const std::string& name) -> std::optional<double> {
-    std::optional<long double> number;
-    if (name == "value") {
-      number = number_of(record.value);
-    } else if (const auto found = state.remembered.find(name); found != state.remembered.end()) {
-      number = number_of(found->second);
-    }
-    return number ? std::optional(static_cast<double>(*number)) : std::nullopt;
+std::optional<Number> evaluate(const Expression& expression, const Record& record, const WalkState& state) {
+  return expression.evaluate([&](const std::string& name) -> std::optional<Number> {
+    if (name == "value") return python_number(record.value);
+    const auto found = state.remembered.find(name);
+    return found == state.remembered.end() ? std::nullopt : python_number(found->second);
   });
 }
 

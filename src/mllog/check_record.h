@@ -25,7 +25,7 @@ struct Failure {
 std::optional<Failure> check_record(const Check& check, const Record& record, const WalkState& state);
 
 // `expression` with "value" for the record's value and the remembered numbers; nothing where Python would raise.
-std::optional<double> evaluate(const Expression& expression, const Record& record, const WalkState& state);
+std::optional<Number> evaluate(const Expression& expression, const Record& record, const WalkState& state);
 
 // A value for a message: JSON, cut after 80 characters.
 std::string excerpt(const Json& value);

@@ -2,9 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mllog/expression.h"
 
+#include <fmt/format.h>
+
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
+#include <map>
 #include <utility>
 
 #include "timetrial/base/error.h"
@@ -37,7 +41,7 @@ class ExpressionParser {
     ++at_;
     return true;
   }
-  void emit(Op op) { result_.steps_.push_back({op, 0, {}}); }
+  void emit(Op op) { result_.steps_.push_back({op, {}, {}}); }
 
   void sum() {
     product();
@@ -93,8 +97,10 @@ class ExpressionParser {
     double value = 0;
     const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
     if (error != std::errc()) fail("a number");
-    at_ = static_cast<size_t>(end - text_.data());
-    result_.steps_.push_back({Op::number, value, {}});
+    const auto length = static_cast<size_t>(end - (text_.data() + at_));
+    const bool whole = text_.substr(at_, length).find_first_not_of("0123456789") == std::string_view::npos;
+    at_ += length;
+    result_.steps_.push_back({Op::number, {value, whole}, {}});
   }
 
   void word() {
@@ -102,13 +108,25 @@ class ExpressionParser {
     while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_')) ++at_;
     const std::string name(text_.substr(start, at_ - start));
     if (!accept('(')) {
-      result_.steps_.push_back({Op::name, 0, name});
+      result_.steps_.push_back({Op::name, {}, name});
       return;
     }
-    if (name != "ceil" && name != "sqrt" && name != "abs") fail("ceil, sqrt or abs before '('");
+    static const std::map<std::string, Op> functions = {
+        {"ceil", Op::ceil}, {"floor", Op::floor}, {"sqrt", Op::sqrt}, {"abs", Op::abs}, {"round", Op::round}};
+    const auto function = functions.find(name);
+    if (function == functions.end()) fail("ceil, floor, sqrt, abs or round before '('");
     sum();
+    Number decimals;
+    if (function->second == Op::round) {
+      if (!accept(',')) fail("',' and the decimals");
+      blanks();
+      number();
+      decimals = result_.steps_.back().number;
+      result_.steps_.pop_back();
+      if (!decimals.whole) fail("a whole number of decimals");
+    }
     if (!accept(')')) fail("')'");
-    emit(name == "ceil" ? Op::ceil : name == "sqrt" ? Op::sqrt : Op::abs);
+    result_.steps_.push_back({function->second, decimals, {}});
   }
 
   std::string_view text_;
@@ -125,10 +143,28 @@ std::vector<std::string> Expression::names() const {
   return found;
 }
 
-std::optional<double> Expression::evaluate(const Lookup& lookup) const {
-  std::vector<double> stack;
+namespace {
+
+Number of_double(double value) { return {value, false}; }
+double as_double(const Number& number) { return static_cast<double>(number.value); }
+
+template <class Operation>
+Number combined(const Number& left, const Number& right, Operation operation) {
+  if (left.whole && right.whole) return {operation(left.value, right.value), true};
+  return of_double(operation(as_double(left), as_double(right)));
+}
+
+// Half to even in decimal, as Python's round() with decimals.
+double rounded(double value, int decimals) {
+  return std::strtod(fmt::format("{:.{}f}", value, decimals).c_str(), nullptr);
+}
+
+}  // namespace
+
+std::optional<Number> Expression::evaluate(const Lookup& lookup) const {
+  std::vector<Number> stack;
   const auto pop = [&] {
-    const double top = stack.back();
+    const Number top = stack.back();
     stack.pop_back();
     return top;
   };
@@ -138,45 +174,50 @@ std::optional<double> Expression::evaluate(const Lookup& lookup) const {
         stack.push_back(step.number);
         break;
       case Op::name: {
-        const std::optional<double> value = lookup(step.name);
+        const std::optional<Number> value = lookup(step.name);
         if (!value) return std::nullopt;
         stack.push_back(*value);
         break;
       }
       case Op::add: {
-        const double right = pop();
-        stack.back() += right;
+        const Number right = pop();
+        stack.back() = combined(stack.back(), right, [](auto a, auto b) { return a + b; });
         break;
       }
       case Op::subtract: {
-        const double right = pop();
-        stack.back() -= right;
+        const Number right = pop();
+        stack.back() = combined(stack.back(), right, [](auto a, auto b) { return a - b; });
         break;
       }
       case Op::multiply: {
-        const double right = pop();
-        stack.back() *= right;
+        const Number right = pop();
+        stack.back() = combined(stack.back(), right, [](auto a, auto b) { return a * b; });
         break;
       }
       case Op::divide: {
-        const double right = pop();
-        if (right == 0) return std::nullopt;
-        stack.back() /= right;
+        const Number right = pop();
+        if (right.value == 0) return std::nullopt;
+        stack.back() = of_double(as_double(stack.back()) / as_double(right));
         break;
       }
       case Op::negate:
-        stack.back() = -stack.back();
+        stack.back().value = -stack.back().value;
         break;
       case Op::ceil:
-        if (!std::isfinite(stack.back())) return std::nullopt;
-        stack.back() = std::ceil(stack.back());
+      case Op::floor:
+        if (!std::isfinite(stack.back().value)) return std::nullopt;
+        stack.back() = {step.op == Op::ceil ? std::ceil(stack.back().value) : std::floor(stack.back().value), true};
         break;
       case Op::sqrt:
-        if (stack.back() < 0) return std::nullopt;
-        stack.back() = std::sqrt(stack.back());
+        if (stack.back().value < 0) return std::nullopt;
+        stack.back() = of_double(std::sqrt(as_double(stack.back())));
         break;
       case Op::abs:
-        stack.back() = std::abs(stack.back());
+        stack.back().value = std::abs(stack.back().value);
+        break;
+      case Op::round:
+        if (!std::isfinite(stack.back().value)) return std::nullopt;
+        stack.back() = of_double(rounded(as_double(stack.back()), static_cast<int>(step.number.value)));
         break;
     }
   }

@@ -16,6 +16,11 @@ std::optional<long double> number_of(const Json& value) {
   return std::nullopt;
 }
 
+std::optional<Number> python_number(const Json& value) {
+  const std::optional<long double> number = number_of(value);
+  return number ? std::optional(Number{*number, !value.is_number_float()}) : std::nullopt;
+}
+
 bool python_equal(const Json& a, const Json& b) {
   const auto x = number_of(a), y = number_of(b);
   if (x && y) return *x == *y || (std::isnan(*x) && std::isnan(*y));

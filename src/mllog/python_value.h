@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "mllog/expression.h"
 #include "timetrial/base/json.h"
 
 namespace timetrial::mllog {
@@ -12,6 +13,9 @@ namespace timetrial::mllog {
 // The value as a number: integers, doubles and booleans (1, 0). The wide type keeps every 64-bit integer exact on
 // platforms whose long double has 64 bits of mantissa or more.
 std::optional<long double> number_of(const Json& value);
+
+// The same with Python's difference between integers and floats kept.
+std::optional<Number> python_number(const Json& value);
 
 // Python's ==, as its containers use it: numbers by value, NaN equal to NaN.
 bool python_equal(const Json& a, const Json& b);

@@ -1,4 +1,4 @@
-// read_log: cuts lines at the last token while they stream by, then parses each record as Python would.
+// scan_log: reads blocks, cuts lines, finds a record's fields, and builds values only for records somebody wants.
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/mllog/reader.h"
 
@@ -6,122 +6,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <cctype>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <optional>
-#include <string_view>
 
+#include "mllog/json_text.h"
+#include "mllog/line_cutter.h"
+#include "mllog/python_json.h"
+#include "mllog/python_time.h"
 #include "timetrial/base/error.h"
-#include "timetrial/mllog/writer.h"
 
 namespace timetrial::mllog {
 
 namespace {
 
-constexpr size_t kChunk = size_t{1} << 16;
-constexpr size_t kLongestRecord = size_t{1} << 26;
-
-// JSON strings that stand for the bare words while nlohmann's parser runs. The NUL keeps them apart from real text.
-constexpr std::array<std::string_view, 3> kNonFinite = {"NaN", "-Infinity", "Infinity"};
-constexpr std::string_view kMarker = "\\u0000non-finite ";
-const std::string kDecodedMarker = std::string(1, '\0') + "non-finite ";
-
-std::string quote_non_finite(std::string_view text) {
-  std::string out;
-  bool inside = false;
-  for (size_t at = 0; at < text.size();) {
-    const char c = text[at];
-    size_t take = 1;
-    if (inside) {
-      if (c == '\\') take = std::min<size_t>(2, text.size() - at);
-      if (c == '"') inside = false;
-    } else if (c == '"') {
-      inside = true;
-    } else {
-      for (const std::string_view word : kNonFinite) {
-        if (text.substr(at, word.size()) != word) continue;
-        const size_t next = text.find_first_not_of(" \t", at + word.size());
-        if (next != std::string_view::npos && text[next] == ':') break;  // a field's name must be quoted
-        ((out += '"') += kMarker).append(word) += '"';
-        at += word.size();
-        take = 0;
-        break;
-      }
-    }
-    out += text.substr(at, take);
-    at += take;
-  }
-  return out;
-}
-
-void restore_non_finite(Json& value) {
-  if (value.is_string()) {
-    const std::string& text = value.get_ref<const std::string&>();
-    if (text.rfind(kDecodedMarker, 0) != 0) return;
-    const std::string word = text.substr(kDecodedMarker.size());
-    constexpr double infinity = std::numeric_limits<double>::infinity();
-    value = word == "NaN" ? std::numeric_limits<double>::quiet_NaN() : word == "Infinity" ? infinity : -infinity;
-  } else if (value.is_structured()) {
-    for (Json& member : value) restore_non_finite(member);
-  }
-}
-
-std::string latin1_to_utf8(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x80) {
-      out += c;
-    } else {
-      out += static_cast<char>(0xC0 | (byte >> 6));
-      out += static_cast<char>(0x80 | (byte & 0x3F));
-    }
-  }
-  return out;
-}
-
-Json parse_object(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos || text[first] != '{') return Json();
-  // nlohmann's parser takes a NUL for the end of the text; JSON has no place for one.
-  if (text.find('\0') != std::string_view::npos) return Json(Json::value_t::discarded);
-  const bool non_finite = text.find("NaN") != std::string_view::npos || text.find("Infinity") != std::string_view::npos;
-  const std::string quoted = non_finite ? quote_non_finite(text) : std::string(text);
-  Json object = Json::parse(quoted, nullptr, false);
-  if (object.is_discarded()) object = Json::parse(latin1_to_utf8(quoted), nullptr, false);
-  if (non_finite && !object.is_discarded()) restore_non_finite(object);
-  return object;
-}
-
-// Python's float(): numbers, booleans, and text with blanks around and single underscores between digits.
-std::optional<double> time_of(const Json& value) {
-  if (value.is_boolean()) return value.get<bool>() ? 1.0 : 0.0;
-  if (value.is_number()) return value.get<double>();
-  if (!value.is_string()) return std::nullopt;
-  const std::string& raw = value.get_ref<const std::string&>();
-  std::string text;
-  for (size_t i = 0; i < raw.size(); ++i) {
-    const auto digit = [&](size_t at) { return at < raw.size() && std::isdigit(static_cast<unsigned char>(raw[at])); };
-    if (raw[i] == '_' && i > 0 && digit(i - 1) && digit(i + 1)) continue;
-    text += raw[i];
-  }
-  constexpr std::string_view kBlank = " \t\n\v\f\r";
-  const size_t begin = text.find_first_not_of(kBlank);
-  if (begin == std::string::npos) return std::nullopt;
-  std::string_view number = std::string_view(text).substr(begin, text.find_last_not_of(kBlank) - begin + 1);
-  if (number.front() == '+' && number.size() > 1 && number[1] != '-') number.remove_prefix(1);
-  if (number.find('(') != std::string_view::npos) return std::nullopt;
-  double result = 0;
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), result);
-  if (end != number.data() + number.size()) return std::nullopt;
-  if (error == std::errc::result_out_of_range) return std::strtod(std::string(number).c_str(), nullptr);
-  return error == std::errc() ? std::optional(result) : std::nullopt;
-}
+constexpr size_t kBlock = size_t{1} << 18;
 
 std::string_view strip_right(std::string_view text) {
   // Python's str.strip() also takes the separators 1C..1F, NEL and the no-break space of Latin-1.
@@ -129,88 +29,94 @@ std::string_view strip_right(std::string_view text) {
   return text.substr(0, text.find_last_not_of(kBlank) + 1);
 }
 
-// Builds the log from the text between line ends, keeping of each line only what follows its last token.
-class Collector {
- public:
-  explicit Collector(Log& log) : log_(log) {}
+// A key as text; what is no string as its JSON text.
+std::string text_of(std::string_view scanned) {
+  const Json value = parse_scanned(scanned);
+  return value.is_string() ? value.get<std::string>() : json_text(value);
+}
 
-  void add(std::string_view chunk) {
-    log_.has_nul = log_.has_nul || chunk.find('\0') != std::string_view::npos;
-    while (!chunk.empty()) {
-      const size_t end = chunk.find_first_of("\r\n");
-      extend(chunk.substr(0, end));
-      if (end == std::string_view::npos) return;
-      finish(false);
-      if (chunk[end] == '\n') ++line_;
-      chunk.remove_prefix(end + 1);
-    }
+// From the text after a token to calls of the visitor.
+class RecordReader {
+ public:
+  explicit RecordReader(LogVisitor& visitor) : visitor_(visitor) {}
+
+  bool stopped() const { return stopped_; }
+
+  void too_long(int64_t line) {
+    bad(line, fmt::format("the record is longer than {} MiB", kLongestRecord >> 20), false);
   }
 
-  void end() {
-    any_in_line_ = any_in_line_ || !kept_.empty();
-    finish(true);
-    log_.lines = line_ - 1 + (any_in_line_ ? 1 : 0);
+  // In the order in which the official parser looks, so that it is the same thing that both dislike first.
+  void read(int64_t line, std::string_view text, bool complete) {
+    if (stopped_) return;
+    text = strip_right(text);
+    if (text.empty()) return bad(line, "nothing follows the token", false);
+    RecordText fields;
+    switch (scan_record(text, fields)) {
+      case ScanResult::object:
+        break;
+      case ScanResult::null:
+        return bad(line, "what follows the token is no JSON object", false);
+      case ScanResult::other_value:
+        return bad(line, "what follows the token is no JSON object", true);
+      case ScanResult::not_json:
+        return bad(line, complete ? "the record is not valid JSON" : "the file ends inside this record", false);
+      case ScanResult::too_deep:
+        return bad(line, fmt::format("the record nests deeper than {} levels", kDeepestNesting), true);
+    }
+    if (fields.time_ms.empty()) return lacks(line, "time_ms");
+    const TimeStamp time = time_of(fields.time_ms);
+    if (!time.milliseconds)
+      return bad(line, fmt::format("time_ms is no number: {}", text_excerpt(fields.time_ms)), time.official_dies);
+    if (fields.key.empty()) return lacks(line, "key");
+    if (fields.value.empty()) return lacks(line, "value");
+    if (fields.metadata.empty()) return lacks(line, "metadata");
+
+    RecordHeader header{line, *time.milliseconds, {}};
+    if (const auto plain = plain_string(fields.key)) {
+      header.key = *plain;
+    } else {
+      key_ = text_of(fields.key);
+      header.key = key_;
+    }
+    switch (visitor_.header(header)) {
+      case Interest::skip:
+        return;
+      case Interest::stop:
+        stopped_ = true;
+        return;
+      case Interest::take:
+        return visitor_.record(built(header, fields));
+    }
   }
 
  private:
-  void extend(std::string_view text) {
-    if (text.empty()) return;
-    any_in_line_ = true;
-    const size_t overlap = std::min(kept_.size(), kToken.size() - 1);
-    const size_t from = kept_.size() - overlap;
-    if (too_long_ && text.find(kToken) == std::string_view::npos) return;
-    kept_ += text;
-    const size_t at = std::string_view(kept_).substr(from).rfind(kToken);
-    if (at != std::string_view::npos) {
-      kept_.erase(0, from + at);
-      has_token_ = true;
-      too_long_ = false;
-    } else if (!has_token_ && kept_.size() > kChunk) {
-      kept_.erase(0, kept_.size() - (kToken.size() - 1));
-    } else if (has_token_ && kept_.size() > kLongestRecord) {
-      too_long_ = true;
-      kept_.resize(kToken.size());
-    }
-  }
-
-  void finish(bool at_end_of_file) {
-    if (has_token_) parse(at_end_of_file);
-    if (!at_end_of_file) any_in_line_ = false;
-    kept_.clear();
-    has_token_ = too_long_ = false;
-  }
-
-  void bad(std::string what) { log_.bad_lines.push_back({line_, std::move(what)}); }
-
-  void parse(bool at_end_of_file) {
-    if (too_long_) return bad(fmt::format("the record is longer than {} MiB", kLongestRecord >> 20));
-    std::string_view text = strip_right(kept_);
-    if (text.size() < kToken.size()) return bad("nothing follows the token");
-    text.remove_prefix(kToken.size());
-    Json object = parse_object(text);
-    if (object.is_discarded())
-      return bad(at_end_of_file ? "the file ends inside this record" : "the record is not valid JSON");
-    if (!object.is_object()) return bad("what follows the token is no JSON object");
-    for (const char* name : {"time_ms", "key", "value", "metadata"})
-      if (!object.contains(name)) return bad(fmt::format("the record lacks \"{}\"", name));
-    const std::optional<double> time = time_of(object["time_ms"]);
-    if (!time) return bad(fmt::format("time_ms is no number: {}", object["time_ms"].dump()));
+  static Record built(const RecordHeader& header, const RecordText& fields) {
     Record record;
-    record.line = line_;
-    record.time_ms = *time;
-    const auto text_of = [](const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); };
-    if (object.contains("event_type")) record.event_type = text_of(object["event_type"]);
-    // A key that is no string is unknown to every rule; its JSON text is none's name either.
-    record.key = text_of(object["key"]);
-    record.value = std::move(object["value"]);
-    record.metadata = std::move(object["metadata"]);
-    log_.records.push_back(std::move(record));
+    record.line = header.line;
+    record.time_ms = header.time_ms;
+    record.key = header.key;
+    if (!fields.event_type.empty()) record.event_type = text_of(fields.event_type);
+    record.value = parse_scanned(fields.value);
+    record.metadata = parse_scanned(fields.metadata);
+    return record;
   }
 
-  Log& log_;
-  int64_t line_ = 1;
-  std::string kept_;
-  bool has_token_ = false, too_long_ = false, any_in_line_ = false;
+  static std::string text_excerpt(std::string_view scanned) {
+    std::string text = json_text(parse_scanned(scanned));
+    if (text.size() > kLongestExcerpt) text = text.substr(0, kLongestExcerpt) + "...";
+    return text;
+  }
+
+  void lacks(int64_t line, const char* field) { bad(line, fmt::format("the record lacks \"{}\"", field), true); }
+  void bad(int64_t line, std::string what, bool official_dies) {
+    visitor_.bad_line({line, std::move(what), official_dies});
+  }
+
+  static constexpr size_t kLongestExcerpt = 80;
+  LogVisitor& visitor_;
+  std::string key_;
+  bool stopped_ = false;
 };
 
 struct File {
@@ -223,28 +129,51 @@ struct File {
   }
 };
 
+void keep_all(Log& log, const std::string& path) {
+  struct Keeper : LogVisitor {
+    explicit Keeper(Log& kept) : log(kept) {}
+    Interest header(const RecordHeader&) override { return Interest::take; }
+    void record(Record&& record) override { log.records.push_back(std::move(record)); }
+    void bad_line(BadLine&& line) override { log.bad_lines.push_back(std::move(line)); }
+    Log& log;
+  };
+  Keeper keeper(log);
+  const LogFacts facts = scan_log(path, keeper);
+  log.lines = facts.lines;
+  log.has_nul = facts.has_nul;
+}
+
 }  // namespace
 
-Log read_log(const std::string& path) {
+LogFacts scan_log(const std::string& path, LogVisitor& visitor) {
+  // Without O_NONBLOCK a named pipe would make the caller wait.
   const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.descriptor < 0) throw DataError(path, fmt::format("cannot be read ({})", std::strerror(errno)));
+  const auto unreadable = [&] { return DataError(path, fmt::format("cannot be read ({})", std::strerror(errno))); };
+  if (file.descriptor < 0) throw unreadable();
   struct stat facts {};
-  if (::fstat(file.descriptor, &facts) != 0)
-    throw DataError(path, fmt::format("cannot be read ({})", std::strerror(errno)));
+  if (::fstat(file.descriptor, &facts) != 0) throw unreadable();
   if (S_ISDIR(facts.st_mode)) throw DataError(path, "is a folder; name the log file in it, e.g. result_0.txt");
   if (!S_ISREG(facts.st_mode)) throw DataError(path, "is no regular file; copy the log into one");
 
-  Log log;
-  Collector collector(log);
-  const auto buffer = std::make_unique<char[]>(kChunk);
-  while (true) {
-    const ssize_t count = ::read(file.descriptor, buffer.get(), kChunk);
+  RecordReader reader(visitor);
+  LineCutter cutter;
+  const auto on_record = [&](int64_t line, std::string_view text, bool complete) { reader.read(line, text, complete); };
+  const auto on_too_long = [&](int64_t line) { reader.too_long(line); };
+  const auto block = std::make_unique<char[]>(kBlock);
+  while (!reader.stopped()) {
+    const ssize_t count = ::read(file.descriptor, block.get(), kBlock);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw DataError(path, fmt::format("cannot be read ({})", std::strerror(errno)));
+    if (count < 0) throw unreadable();
     if (count == 0) break;
-    collector.add({buffer.get(), static_cast<size_t>(count)});
+    cutter.add({block.get(), static_cast<size_t>(count)}, on_record, on_too_long);
   }
-  collector.end();
+  if (!reader.stopped()) cutter.end(on_record, on_too_long);
+  return {cutter.lines(), cutter.has_nul()};
+}
+
+Log read_log(const std::string& path) {
+  Log log;
+  keep_all(log, path);
   return log;
 }
 

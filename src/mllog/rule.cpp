@@ -125,7 +125,7 @@ Memory parse_memory(const std::string& name, const Json& json, const std::string
 
 KeyRule parse_key_rule(const Json& json, const std::string& file) {
   const std::string where = fmt::format("rules {}, {}", file, json.value("key", "a key without name"));
-  allow_fields(json, {"key", "occurrence", "checks", "some_record", "remember", "then_rules"}, where);
+  allow_fields(json, {"key", "occurrence", "checks", "some_record", "remember", "remarks", "then_rules"}, where);
   KeyRule rule;
   rule.key = json.at("key").get<std::string>();
   rule.occurrence = parse_occurrence(json.at("occurrence"), where);
@@ -136,6 +136,11 @@ KeyRule parse_key_rule(const Json& json, const std::string& file) {
   }
   const Json memories = json.value("remember", Json::object());
   for (const auto& [name, memory] : memories.items()) rule.remember.push_back(parse_memory(name, memory, where));
+  for (const Json& remark : json.value("remarks", Json::array())) {
+    allow_fields(remark, {"check", "rule", "advice"}, where);
+    rule.remarks.push_back({parse_check(remark.at("check"), where), remark.at("rule").get<std::string>(),
+                            remark.at("advice").get<std::string>()});
+  }
   rule.then_rules = json.value("then_rules", "");
   return rule;
 }
@@ -219,14 +224,21 @@ bool limits_value(CheckKind kind) {
 std::string describe(const Check& check) { return words_of(check) + (check.scaled ? ", declared as scaled" : ""); }
 
 RuleFile parse_rules(const Json& file) {
-  allow_fields(file, {"name", "about", "starts_with", "evaluate_every_samples", "keys"}, "rule file");
+  allow_fields(file, {"name", "about", "starts_with", "evaluate_every_samples", "skip_evaluations", "keys"},
+               "rule file");
   RuleFile rules;
   rules.name = file.at("name").get<std::string>();
   rules.about = file.at("about").get<std::string>();
   rules.starts_with = file.value("starts_with", std::map<std::string, Json>());
   if (file.contains("evaluate_every_samples"))
     rules.evaluate_every_samples = file["evaluate_every_samples"].get<double>();
-  for (const Json& rule : file.at("keys")) rules.keys.push_back(parse_key_rule(rule, rules.name));
+  if (file.contains("skip_evaluations"))
+    rules.skip_evaluations = Expression::parse(file["skip_evaluations"].get<std::string>());
+  std::set<std::string> keys;
+  for (const Json& rule : file.at("keys")) {
+    rules.keys.push_back(parse_key_rule(rule, rules.name));
+    TIMETRIAL_CHECK(keys.insert(rules.keys.back().key).second, "rules {}: {} twice", rules.name, rules.keys.back().key);
+  }
   return rules;
 }
 

@@ -60,12 +60,19 @@ struct Memory {
   std::optional<Json> otherwise;  // with by_value
 };
 
+// A check outside the verdict: what fails it becomes a remark.
+struct RemarkRule {
+  Check check;
+  std::string rule, advice;  // in words
+};
+
 struct KeyRule {
   std::string key;
   Occurrence occurrence;
   std::vector<Check> checks;
   std::vector<Check> some_record;
   std::vector<Memory> remember;
+  std::vector<RemarkRule> remarks;
   std::string then_rules;  // "closed_{}"; empty: none
 };
 
@@ -73,7 +80,8 @@ struct RuleFile {
   std::string name, about;
   std::map<std::string, Json> starts_with;
   std::optional<double> evaluate_every_samples;
-  std::vector<KeyRule> keys;
+  std::optional<Expression> skip_evaluations;  // of global_batch_size: how many of the first evaluations are left out
+  std::vector<KeyRule> keys;                   // each key once
 };
 
 struct Ruleset {
@@ -87,8 +95,11 @@ RuleFile parse_rules(const Json& file);
 // "equals 8192", "at most 3.34": the check in words, after "must be" or on its own.
 std::string describe(const Check& check);
 
-// A ruleset that this program carries. Throws UserError naming the known ones.
+// One of known_rulesets(). Throws UserError naming the known ones.
 Ruleset load_ruleset(std::string_view version);
+
+// The benchmarks that a ruleset's logs may name.
+std::vector<std::string> benchmarks_of(const Ruleset& ruleset);
 
 // Whether the check looks at the record's value and can hold or fail with it, so that a variant may scale it.
 bool limits_value(CheckKind kind);

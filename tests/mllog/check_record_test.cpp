@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "timetrial/base/error.h"
+#include "timetrial/mllog/check.h"
 
 namespace timetrial::mllog {
 namespace {
@@ -170,20 +171,33 @@ TEST(RuleFiles, AnythingUnknownIsRefused) {
   EXPECT_THROW(parse_rules(with_rule({{"checks", {{{"present", false}}}}})), Error);
   EXPECT_THROW(parse_rules(with_rule({{"some_record", {{{"after", "x"}}}}})), Error);
   EXPECT_THROW(parse_rules(with_rule({{"occurrence", {{"at_most", 2}}}})), Error);
+  EXPECT_THROW(parse_rules(with_rule({{"remarks", {{{"check", {{"equals", 1}}}, {"advice", "x"}}}}})),
+               std::exception);  // "rule" is missing
+  Json twice = good;
+  twice["keys"].push_back(twice["keys"][0]);
+  EXPECT_THROW(parse_rules(twice), Error);
   Json extra = good;
   extra["notes"] = "";
   EXPECT_THROW(parse_rules(extra), Error);
 }
 
-TEST(RuleFiles, OneRulesetIsCarriedAndOthersAreNamed) {
-  const Ruleset ruleset = load_ruleset("6.0.0");
-  EXPECT_EQ(ruleset.files.size(), 5u);
-  EXPECT_EQ(ruleset.files.at("closed_gpt_oss_20b").evaluate_every_samples, 12288);
+TEST(RuleFiles, BothRulesetsAreCarriedWholeAndOthersAreNamed) {
+  EXPECT_EQ(known_rulesets(), (std::vector<std::string>{"5.1.0", "6.0.0"}));
+  const std::map<std::string, size_t> benchmarks = {{"5.1.0", 7}, {"6.0.0", 7}};
+  for (const auto& [version, count] : benchmarks) {
+    const Ruleset ruleset = load_ruleset(version);
+    EXPECT_EQ(benchmarks_of(ruleset).size(), count) << version;
+    for (const std::string& benchmark : benchmarks_of(ruleset))
+      for (const char* division : {"closed_", "open_"})
+        EXPECT_EQ(ruleset.files.count(division + benchmark), 1u) << version << " " << division << benchmark;
+    for (const char* name : {"common", "closed_common", "open_common"}) EXPECT_EQ(ruleset.files.count(name), 1u);
+  }
+  EXPECT_EQ(load_ruleset("6.0.0").files.at("closed_gpt_oss_20b").evaluate_every_samples, 12288);
   try {
-    load_ruleset("5.1.0");
+    load_ruleset("4.1.0");
     FAIL();
   } catch (const UserError& error) {
-    EXPECT_STREQ(error.what(), "ruleset \"5.1.0\" is not in this program; it has 6.0.0");
+    EXPECT_STREQ(error.what(), "ruleset \"4.1.0\" is not in this program; it has 5.1.0, 6.0.0");
   }
 }
 

@@ -12,10 +12,11 @@ namespace timetrial::mllog {
 namespace {
 
 std::optional<double> value_of(const std::string& text, const std::map<std::string, double>& names = {}) {
-  return Expression::parse(text).evaluate([&](const std::string& name) {
+  const auto number = Expression::parse(text).evaluate([&](const std::string& name) {
     const auto found = names.find(name);
-    return found == names.end() ? std::nullopt : std::optional(found->second);
+    return found == names.end() ? std::nullopt : std::optional(Number{found->second, false});
   });
+  return number ? std::optional(static_cast<double>(number->value)) : std::nullopt;
 }
 
 TEST(RuleExpression, PrecedenceAndOrder) {
@@ -37,6 +38,26 @@ TEST(RuleExpression, FormulasOfTheBenchmarks) {
   EXPECT_DOUBLE_EQ(*value_of("2.4e-05 * sqrt(batch / 16384)", {{"batch", 16384}}), 2.4e-5);
 }
 
+TEST(RuleExpression, FloorAndDecimals) {
+  EXPECT_EQ(value_of("floor(0.0026 * batch + 12)", {{"batch", 1152}}), 14);
+  EXPECT_EQ(value_of("round(8e-5 * 1280 / 1152, 8)"), 8.889e-5);
+  EXPECT_EQ(value_of("round(2.5, 0)"), 2);
+  EXPECT_EQ(value_of("round(-0.125, 2)"), -0.12);
+}
+
+// As in Python, whole numbers are exact where doubles are not.
+TEST(RuleExpression, WholeNumbersAreExact) {
+  const int64_t odd = (int64_t{1} << 53) + 1;
+  const auto exact = [&](const std::string& text, bool whole) {
+    return Expression::parse(text).evaluate([&](const std::string&) { return Number{odd, whole}; });
+  };
+  EXPECT_EQ(exact("x + 0", true)->value, static_cast<long double>(odd));
+  EXPECT_EQ(exact("x + 0", false)->value, static_cast<long double>(odd - 1));
+  EXPECT_TRUE(exact("ceil(x / 2)", true)->whole);
+  EXPECT_FALSE(exact("x / 1", true)->whole);
+  EXPECT_FALSE(exact("x * 1.0", true)->whole);
+}
+
 TEST(RuleExpression, NothingWherePythonWouldRaise) {
   EXPECT_EQ(value_of("1 / (2 - 2)"), std::nullopt);
   EXPECT_EQ(value_of("1 + unknown"), std::nullopt);
@@ -49,7 +70,8 @@ TEST(RuleExpression, NamesAreListed) {
 }
 
 TEST(RuleExpression, NonsenseIsABugInTheData) {
-  for (const char* text : {"", "1 +", "(1", "1 2", "floor(1)", "1)", "a b", "$", "ceil(1"})
+  for (const char* text :
+       {"", "1 +", "(1", "1 2", "sine(1)", "round(1)", "round(1, 2.5)", "round(1, x)", "1)", "a b", "$", "ceil(1"})
     EXPECT_THROW(Expression::parse(text), Error) << text;
 }
 

@@ -96,12 +96,14 @@ TEST(RuleEngine, ALaterFileReplacesRulesAndTheirFindings) {
   EXPECT_EQ(failing(apply_rules({record(1, "kind", "big"), record(2, "n", 2), record(3, "m", 2)}, ruleset)), Keys{"m"});
   EXPECT_EQ(failing(apply_rules({record(1, "kind", "big"), record(2, "n", 1), record(3, "m", 1)}, ruleset)), Keys{"n"});
   const Judgement missing = apply_rules({record(1, "kind", "odd"), record(2, "n", 1), record(3, "m", 1)}, ruleset);
-  EXPECT_EQ(missing.missing_rules, "more_odd");
+  EXPECT_EQ(missing.official_dies, "ruleset 0 has no rules more_odd");
 }
 
 TEST(RuleEngine, AFileThatAsksForItselfIsAppliedOnce) {
   const Ruleset ruleset = rules({{"common", {{{"key", "kind"}, {"occurrence", "exactly_one"}, {"then_rules", "{}"}}}}});
-  EXPECT_EQ(apply_rules({record(1, "kind", "common")}, ruleset).applied.size(), 1u);
+  const Judgement judgement = apply_rules({record(1, "kind", "common")}, ruleset);
+  EXPECT_EQ(judgement.applied.size(), 1u);
+  EXPECT_EQ(judgement.official_dies, "the log makes it apply the rules common for ever");
 }
 
 TEST(RuleEngine, SomeRecord) {

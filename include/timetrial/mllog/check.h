@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -40,6 +41,10 @@ struct ScaledFinding {
   std::string full_rule;  // the official rule that the log does not hold, e.g. "equals 8192"
 };
 
+// The value of CheckOptions::ruleset that leaves the choice to the log: the ruleset of the round that its path names
+// (a folder training_results_v5.1), else the newest one that knows the logged benchmark, else the newest.
+inline constexpr std::string_view kAutomaticRuleset = "auto";
+
 struct CheckOptions {
   std::string ruleset = "6.0.0";
   // Absent: the declarations in the log (log_scaled_rules) count. An empty list: nothing may be scaled.
@@ -52,8 +57,12 @@ struct CheckCounts {
   int64_t absent = 0;  // optional keys that were not logged: nothing was checked, so not passed
 };
 
+// What MLPerf's own compliance_checker would do with the log as it is, scaled rules or not.
+enum class OfficialOutcome { pass, fail, dies };
+
 struct CheckReport {
   std::string path, ruleset;
+  std::string ruleset_chosen_by;    // "option", "folder", "benchmark" or "default"
   std::string benchmark, division;  // as logged; empty when not
   bool finished = false;            // the log holds run_stop
   std::string last_key;             // of the last readable record, and its line
@@ -64,22 +73,39 @@ struct CheckReport {
   std::vector<ScaledFinding> scaled;
   bool scaled_from_log = false;  // the declaration of what is scaled was the log's own
   CheckCounts counts;
+  OfficialOutcome official = OfficialOutcome::fail;
+  std::string official_dies_of;  // with OfficialOutcome::dies: why it ends without a verdict
 
   // No error. Scaled rules do not make a log fail, but a log with any is no MLPerf result.
   bool passed() const { return errors.empty(); }
   // One sentence: "pass: ...", "pass, 3 scaled: ...", "fail: ..." or "unfinished: ...".
   std::string verdict_sentence() const;
-  // Schema "timetrial.check/1"; fields only get added under that name.
+  // Schema "timetrial.check/1" (docs/cli/check.md); fields only get added under that name.
   Json to_json() const;
 };
 
-// Applies the rules of `options.ruleset` to one log: the same errors and warnings, by key, as
+// Judges logs by the rules of one ruleset: the same errors and warnings, by key, as
 // `mlperf_logging.compliance_checker --usage training` gives (rules digest 2.1), except that what makes that program
-// crash is an error here. For each scaled key the official rule must fail and the log must hold exactly what is
-// declared; both a different value and a full rule that holds after all are errors. Throws DataError when the file
-// cannot be used (missing, folder, binary without any record, or a benchmark that the ruleset knows and this program
-// has no rules for) and UserError for an unknown ruleset. Thread-safe.
+// die is an error here. For each scaled key the official rule must fail and the log must hold exactly what is declared;
+// both a different value and a full rule that holds after all are errors.
+class Checker {
+ public:
+  // Throws UserError for an unknown ruleset.
+  explicit Checker(CheckOptions options = {});
+  // Reads the log once, and once more if it declares scaled rules; memory does not grow with the log. Throws DataError
+  // when the file cannot be used: missing, unreadable, a folder, binary without any record. Thread-safe.
+  CheckReport check(const std::string& path) const;
+
+ private:
+  struct State;
+  std::shared_ptr<const State> state_;
+};
+
+// One log: Checker(options).check(path).
 CheckReport check_log(const std::string& path, const CheckOptions& options = {});
+
+// Versions of the rules that this program carries, oldest first.
+std::vector<std::string> known_rulesets();
 
 // The records by which a log declares what it scales: one per rule, key timetrial_scaled_rule, value
 // {"key": ..., "description": ..., "expected": ...}. The names of kReservedWords may not stand in them (rules

@@ -1,0 +1,18 @@
+# timetrial_embed_rules(TARGET VERSION): the rule files in src/mllog/rules/VERSION/ as one JSON list that the program
+# carries with it, under the symbol rules_<version with underscores>.
+function(timetrial_embed_rules target version)
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/mllog/rules/${version}/*.json)
+  set(list "")
+  foreach(file IN LISTS files)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    file(READ ${file} content)
+    if(list)
+      string(APPEND list ",\n")
+    endif()
+    string(APPEND list "${content}")
+  endforeach()
+  string(REPLACE "." "_" symbol "rules_${version}")
+  set(joined ${CMAKE_BINARY_DIR}/embedded/${symbol}.json)
+  file(CONFIGURE OUTPUT ${joined} CONTENT "[@list@]\n" @ONLY)
+  timetrial_embed(${target} ${joined} ${symbol})
+endfunction()
