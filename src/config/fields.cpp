@@ -96,6 +96,34 @@ Field choice(Label label, const std::vector<std::pair<std::string, Value>>& choi
                      const std::string& path) { slot(c) = choices[read_choice(value, names, path)].second; }};
 }
 
+// One text, or a list of them; as an override a list is written as JSON, ["a", "b"].
+template <class Slot>
+Field texts(Label label, Slot slot) {
+  return {
+      .key = std::move(label.key),
+      .type = "text, or list of texts",
+      .meaning = std::move(label.meaning),
+      .is_text = true,
+      .otherwise = std::nullopt,
+      .get =
+          [slot](const RunConfig& c) {
+            const std::vector<std::string>& list = slot(c);
+            return list.size() == 1 ? Json(list.front()) : Json(list);
+          },
+      .set = [slot](RunConfig& c, const Json& value, const std::string& path) { slot(c) = read_texts(value, path); }};
+}
+
+template <class Slot>
+Field reals(Label label, RealRange range, Slot slot) {
+  return {.key = std::move(label.key),
+          .type = "list of numbers, each " + text_of(range),
+          .meaning = std::move(label.meaning),
+          .otherwise = Json::array(),
+          .get = [slot](const RunConfig& c) { return Json(slot(c)); },
+          .set = [slot, range](RunConfig& c, const Json& value,
+                               const std::string& path) { slot(c) = read_reals(value, range, path); }};
+}
+
 Field otherwise(Json value, Field field) {
   field.otherwise = std::move(value);
   return field;
@@ -107,10 +135,14 @@ std::vector<Field> run_fields() {
       text({"workload", "what to train"}, at(&R::workload)),
       text({"variant", "size of the model and of its rules; custom: every value given here"}, at(&R::variant)),
       text({"form", "which reading of the model; custom: every switch given here"}, at(&R::form)),
-      text({"data.train", "training tokens: path prefix of PREFIX.idx and PREFIX.bin"},
-           at(&R::data, &DataConfig::train)),
+      texts({"data.train", "training tokens: path prefix of PREFIX.idx and PREFIX.bin, or a list to blend"},
+            at(&R::data, &DataConfig::train)),
+      reals({"data.train_weights", "share of each prefix in the blend; empty: equal"}, kPositive,
+            at(&R::data, &DataConfig::train_weights)),
       text({"data.validation", "evaluation tokens: path prefix of PREFIX.idx and PREFIX.bin"},
            at(&R::data, &DataConfig::validation)),
+      otherwise("", text({"data.checkpoint", "folder of safetensors to start from; empty: weights from the seed"},
+                         at(&R::data, &DataConfig::checkpoint), true)),
   };
 }
 
@@ -126,9 +158,15 @@ std::vector<Field> train_fields() {
             in(&T::max_steps)),
       real({"train.learning_rate", "peak learning rate"}, kNotNegative, in(&T::learning_rate)),
       real({"train.end_learning_rate", "learning rate where the decay ends"}, kNotNegative, in(&T::end_learning_rate)),
-      whole({"train.warmup_steps", "steps from rate 0 to the peak"}, {0, kMost}, in(&T::warmup_steps)),
-      whole({"train.decay_steps", "step, counted from the run's start, where the decay ends"}, {1, kMost},
-            in(&T::decay_steps)),
+      whole({"train.warmup_steps", "steps before the peak"}, {0, kMost}, in(&T::warmup_steps)),
+      otherwise("from_zero",
+                choice<WarmUpForm>({"train.warmup_form", "rate of warm-up step k: peak k/W, or peak (k+1)/(W+1)"},
+                                   {{"from_zero", WarmUpForm::from_zero}, {"above_zero", WarmUpForm::above_zero}},
+                                   in(&T::warmup_form))),
+      whole({"train.decay_steps", "step where the decay ends"}, {1, kMost}, in(&T::decay_steps)),
+      otherwise("start",
+                choice<DecayFrom>({"train.decay_from", "what decay_steps counts from"},
+                                  {{"start", DecayFrom::start}, {"warmup", DecayFrom::warmup}}, in(&T::decay_from))),
       real({"train.beta_1", "AdamW: decay of the first moment"}, kBelowOne, in(&T::beta_1)),
       real({"train.beta_2", "AdamW: decay of the second moment"}, kBelowOne, in(&T::beta_2)),
       real({"train.epsilon", "AdamW: added to the root of the second moment"}, kPositive, in(&T::epsilon)),
@@ -144,6 +182,8 @@ std::vector<Field> evaluation_fields() {
       whole({"evaluation.samples", "sequences of one evaluation"}, {1, kMost}, in(&E::samples)),
       whole({"evaluation.every_samples", "training sequences between evaluations, rounded up to whole steps"},
             {1, kMost}, in(&E::every_samples)),
+      otherwise(
+          0, whole({"evaluation.skip_first", "evaluations left out at the start"}, {0, 1000000}, in(&E::skip_first))),
       real({"evaluation.target", "loss in nats per token at which the run stops"}, kPositive, in(&E::target)),
   };
 }
@@ -190,6 +230,11 @@ std::vector<Field> paper_fields() {
                        in(&S::status))),
       text({"output.folder", "folder for the log and the effective config"},
            at(&RunConfig::output, &OutputConfig::folder)),
+      otherwise("", text({"output.checkpoint", "new folder for the weights when the run is over; empty: not kept"},
+                         at(&RunConfig::output, &OutputConfig::checkpoint), true)),
+      otherwise("fp32",
+                choice({"output.checkpoint_type", "element type of these weights"},
+                       same({"bf16", "fp16", "fp32", "fp64"}), at(&RunConfig::output, &OutputConfig::checkpoint_type))),
   };
 }
 
@@ -198,19 +243,21 @@ std::vector<Field> model_fields() {
   using Rope = RopeSpec;
   const auto in = [](auto member) { return at(&RunConfig::model, member); };
   const auto rope = [](auto member) { return at(&RunConfig::model, &M::rope, member); };
-  const WholeRange extent{1, kMost};
+  const WholeRange extent{1, kMost}, count{0, kMost};
   return {
       whole({"model.layers", "transformer layers"}, {1, 100000}, in(&M::layers)),
       whole({"model.hidden", "width of the residual stream"}, extent, in(&M::hidden)),
       whole({"model.heads", "query heads"}, extent, in(&M::heads)),
       whole({"model.kv_heads", "key and value heads"}, extent, in(&M::kv_heads)),
       whole({"model.head_dim", "channels of a head"}, extent, in(&M::head_dim)),
-      whole({"model.experts", "experts of a layer"}, extent, in(&M::experts)),
-      whole({"model.experts_per_token", "experts that see a token"}, extent, in(&M::experts_per_token)),
-      whole({"model.ffn", "inner width of an expert"}, extent, in(&M::ffn)),
-      whole({"model.vocabulary", "rows of embedding and head"}, extent, in(&M::vocabulary)),
+      whole({"model.experts", "experts of a layer; 0: one dense feed-forward"}, count, in(&M::experts)),
+      whole({"model.experts_per_token", "experts that see a token"}, count, in(&M::experts_per_token)),
+      whole({"model.ffn", "inner width of an expert, or of the dense feed-forward"}, extent, in(&M::ffn)),
+      whole({"model.vocabulary", "token ids"}, extent, in(&M::vocabulary)),
+      otherwise(1, whole({"model.vocabulary_multiple", "embedding and head get rows up to a multiple of this"},
+                         {1, 1000000}, in(&M::vocabulary_multiple))),
       whole({"model.sequence_length", "tokens of a sequence"}, extent, in(&M::sequence_length)),
-      whole({"model.window_keys", "keys a windowed layer sees, the token itself among them"}, extent,
+      whole({"model.window_keys", "keys a windowed layer sees, the token itself among them; 0: no windows"}, count,
             in(&M::window_keys)),
       flag({"model.qk_norm", "RMSNorm on each head's query and key"}, in(&M::qk_norm)),
       flag({"model.linear_bias", "biases in attention, router and experts"}, in(&M::linear_bias)),
@@ -218,17 +265,21 @@ std::vector<Field> model_fields() {
       choice<Activation>({"model.activation", "activation of the experts"},
                          {{"swiglu", Activation::swiglu}, {"clamped_swiglu", Activation::clamped_swiglu}},
                          in(&M::activation)),
-      choice<RopeKind>({"model.rope.kind", "rotary embedding"}, {{"plain", RopeKind::plain}, {"yarn", RopeKind::yarn}},
+      choice<RopeKind>({"model.rope.kind", "rotary embedding"},
+                       {{"plain", RopeKind::plain}, {"yarn", RopeKind::yarn}, {"llama31", RopeKind::llama31}},
                        rope(&Rope::kind)),
       real({"model.rope.base", "base of the rotary frequencies"}, kPositive, rope(&Rope::base)),
-      otherwise(1.0,
-                real({"model.rope.factor", "YaRN: how much the context is stretched"}, kPositive, rope(&Rope::factor))),
-      otherwise(0.0, real({"model.rope.original_length", "YaRN: context before stretching, tokens"}, kNotNegative,
+      otherwise(1.0, real({"model.rope.factor", "how much the context is stretched"}, kPositive, rope(&Rope::factor))),
+      otherwise(0.0, real({"model.rope.original_length", "context before stretching, tokens"}, kNotNegative,
                           rope(&Rope::original_length))),
       otherwise(32.0, real({"model.rope.beta_fast", "YaRN: turns above which a frequency is kept"}, kPositive,
                            rope(&Rope::beta_fast))),
       otherwise(1.0, real({"model.rope.beta_slow", "YaRN: turns below which a frequency is divided"}, kPositive,
                           rope(&Rope::beta_slow))),
+      otherwise(1.0, real({"model.rope.low_frequency_factor", "Llama 3.1: turns below which a frequency is divided"},
+                          kPositive, rope(&Rope::low_frequency_factor))),
+      otherwise(4.0, real({"model.rope.high_frequency_factor", "Llama 3.1: turns above which a frequency is kept"},
+                          kPositive, rope(&Rope::high_frequency_factor))),
       real({"model.norm_epsilon", "epsilon of every RMSNorm"}, kPositive, in(&M::norm_epsilon)),
       real({"model.init_std", "spread of initial weights; residual outputs: / sqrt(2 layers)"}, kNotNegative,
            in(&M::init_std)),

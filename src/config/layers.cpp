@@ -3,7 +3,10 @@
 #include "layers.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <iterator>
+#include <string_view>
 
 #include "timetrial/base/error.h"
 
@@ -77,17 +80,49 @@ Values benchmark_layer(const std::vector<Field>& fields, const Json& layer, cons
   return Flattener(fields, root, true)(layer);
 }
 
-// {"of": KEY, "minus": KEY} or {"of": KEY, "divided_by": NUMBER}.
-Json derived(const std::vector<Field>& fields, const RunConfig& config, const Value& value) {
-  const auto operand = [&](const std::string& name) {
-    const std::string key = member(value.json, name, value.path).get<std::string>();
-    const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.key == key; });
-    if (field == fields.end()) throw ConfigError(value.path, fmt::format("{} is no key to derive from", key));
-    return field->get(config);
+// A value that follows from others: of x times / divided_by + plus - minus, taken in doubles in this order, then
+// rounded "up" or "down". Every operand is a key or a number; all but "of" may be left out.
+struct Derivation {
+  double value = 0;
+  bool whole = true;
+  std::string keys;  // the keys it follows from, for errors
+};
+
+Derivation derive(const std::vector<Field>& fields, const RunConfig& config, const Value& value) {
+  Derivation result;
+  const auto operand = [&](const Json& named) {
+    Json found = named;
+    if (named.is_string()) {
+      const auto key = named.get<std::string>();
+      const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.key == key; });
+      if (field == fields.end()) throw ConfigError(value.path, fmt::format("{} is no key to derive from", key));
+      found = field->get(config);
+      result.keys += (result.keys.empty() ? "" : " and ") + key;
+    }
+    if (!found.is_number()) throw ConfigError(value.path, fmt::format("{} is no number to derive from", shown(named)));
+    result.whole = result.whole && found.is_number_integer();
+    return found.get<double>();
   };
-  const Json of = operand("of");
-  if (value.json.contains("minus")) return of.get<int64_t>() - operand("minus").get<int64_t>();
-  return of.get<double>() / member(value.json, "divided_by", value.path).get<double>();
+  for (const auto& [name, content] : value.json.items()) {
+    static constexpr std::string_view kParts[] = {"of", "times", "divided_by", "plus", "minus", "rounded"};
+    if (std::find(std::begin(kParts), std::end(kParts), name) == std::end(kParts))
+      throw ConfigError(value.path, fmt::format("{} is no part of a derived value", name));
+  }
+  result.value = operand(member(value.json, "of", value.path));
+  if (value.json.contains("times")) result.value *= operand(value.json["times"]);
+  if (value.json.contains("divided_by")) {
+    result.value /= operand(value.json["divided_by"]);
+    result.whole = false;
+  }
+  if (value.json.contains("plus")) result.value += operand(value.json["plus"]);
+  if (value.json.contains("minus")) result.value -= operand(value.json["minus"]);
+  if (!value.json.contains("rounded")) return result;
+  const bool up = value.json["rounded"] == "up";
+  if (!up && value.json["rounded"] != "down")
+    throw ConfigError(value.path, fmt::format("rounded {} is neither up nor down", shown(value.json["rounded"])));
+  result.value = up ? std::ceil(result.value) : std::floor(result.value);
+  result.whole = true;
+  return result;
 }
 
 }  // namespace
@@ -159,17 +194,14 @@ RunConfig build(const std::vector<Field>& fields, const Values& values) {
   for (const Field& field : fields) {
     const auto found = values.find(field.key);
     if (found == values.end() || !is_derived(found->second)) continue;
-    const Json value = derived(fields, config, found->second);
+    const Derivation derived = derive(fields, config, found->second);
     const std::string path = path_of(field.key);
     try {
-      field.set(config, value, path);
+      field.set(config, derived.whole ? Json(static_cast<int64_t>(derived.value)) : Json(derived.value), path);
     } catch (const ConfigError& error) {
-      throw ConfigError(path, fmt::format("{} (it follows from {}; change those, or set it)",
-                                          std::string(error.what()).substr(path.size() + std::strlen(": ")),
-                                          found->second.json.contains("minus")
-                                              ? fmt::format("{} minus {}", found->second.json["of"].get<std::string>(),
-                                                            found->second.json["minus"].get<std::string>())
-                                              : found->second.json["of"].get<std::string>()));
+      throw ConfigError(path,
+                        fmt::format("{} (it follows from {}; change those, or set it)",
+                                    std::string(error.what()).substr(path.size() + std::strlen(": ")), derived.keys));
     }
   }
   return config;

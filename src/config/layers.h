@@ -13,7 +13,7 @@ namespace timetrial::config {
 struct Value {
   Json json;
   std::string path;        // where it stands, for errors
-  bool benchmark = false;  // from benchmark.json, where a value may be derived from another: {"of": KEY, ...}
+  bool benchmark = false;  // from benchmark.json, where {"of": ...} derives a value from others
 };
 using Values = std::map<std::string, Value>;  // by dotted key
 

@@ -30,7 +30,7 @@ Json effective_json(const RunConfig& run) {
 
 std::string config_hash(const RunConfig& run) {
   Json effective = effective_json(run);
-  effective["output"].erase("folder");
+  effective.erase("output");  // where things are put changes nothing of the work
   return hash_text(effective.dump());
 }
 

@@ -13,6 +13,9 @@ Json expected_value(const RunConfig& run, const std::string& log_key) {
   const std::map<std::string, std::function<Json()>> values = {
       {"max_sequence_length", [&] { return run.model.sequence_length; }},
       {"max_steps", [&] { return run.train.max_steps; }},
+      {"opt_base_learning_rate", [&] { return run.train.learning_rate; }},
+      {"opt_end_learning_rate", [&] { return run.train.end_learning_rate; }},
+      {"opt_learning_rate_warmup_steps", [&] { return run.train.warmup_steps; }},
       {"opt_learning_rate_decay_steps", [&] { return run.train.decay_steps; }},
       {"opt_adamw_beta_1", [&] { return run.train.beta_1; }},
       {"opt_adamw_beta_2", [&] { return run.train.beta_2; }},

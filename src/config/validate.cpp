@@ -19,7 +19,7 @@ void validate_batches(const RunConfig& run) {
 }
 
 void validate_schedule(const TrainConfig& train) {
-  if (train.decay_steps <= train.warmup_steps) {
+  if (train.decay_from == DecayFrom::start && train.decay_steps <= train.warmup_steps) {
     throw ConfigError("/train/decay_steps",
                       fmt::format("{} must be above train.warmup_steps {}; raise it (or train.max_steps, where it "
                                   "follows from that) or lower the warm-up",
@@ -32,14 +32,15 @@ void validate_schedule(const TrainConfig& train) {
 }
 
 void validate_length(const RunConfig& run) {
-  const int64_t interval = run.evaluation_interval_steps();
-  if (run.train.max_steps < interval) {
+  const int64_t first = run.first_evaluation_step(), skipped = run.evaluation.skip_first;
+  if (run.train.max_steps < first) {
     throw ConfigError(
         "/train/max_steps",
-        fmt::format("{} steps end before the first evaluation, which comes after {} sequences = {} steps; "
+        fmt::format("{} steps end before the first evaluation, which comes after {} sequences{} = {} steps; "
                     "use at least {}, or lower evaluation.every_samples to {}",
-                    run.train.max_steps, run.evaluation.every_samples, interval, interval,
-                    run.train.max_steps * run.train.global_batch));
+                    run.train.max_steps, run.evaluation.every_samples * (skipped + 1),
+                    skipped > 0 ? fmt::format(" ({} evaluations are skipped)", skipped) : "", first, first,
+                    run.train.max_steps * run.train.global_batch / (skipped + 1)));
   }
   constexpr double kMostTokens = 4611686018427387904.0;  // 2^62
   const double tokens = static_cast<double>(run.train.max_steps) * static_cast<double>(run.train.global_batch) *
@@ -52,6 +53,13 @@ void validate_length(const RunConfig& run) {
   }
 }
 
+void validate_data(const DataConfig& data) {
+  if (data.train_weights.empty() || data.train_weights.size() == data.train.size()) return;
+  throw ConfigError("/data/train_weights",
+                    fmt::format("{} weights for {} prefixes in data.train; give one each, or none for equal shares",
+                                data.train_weights.size(), data.train.size()));
+}
+
 }  // namespace
 
 void validate(const RunConfig& run) {
@@ -62,6 +70,7 @@ void validate(const RunConfig& run) {
   validate_batches(run);
   validate_schedule(run.train);
   validate_length(run);
+  validate_data(run.data);
 }
 
 }  // namespace timetrial

@@ -109,6 +109,27 @@ std::string read_text(const Json& value, bool may_be_empty, const std::string& p
   return text;
 }
 
+std::vector<std::string> read_texts(const Json& value, const std::string& path) {
+  Json list = value;
+  if (value.is_string() && value.get_ref<const std::string&>().starts_with('[')) {
+    list = Json::parse(value.get_ref<const std::string&>(), nullptr, false);
+    if (list.is_discarded()) refuse_type(value, "a list of texts, [\"a\", \"b\"]", path);
+  }
+  if (!list.is_array()) return {read_text(list, false, path)};
+  if (list.empty()) throw ConfigError(path, "is an empty list; give it at least one text");
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < list.size(); ++i) texts.push_back(read_text(list[i], false, fmt::format("{}/{}", path, i)));
+  return texts;
+}
+
+std::vector<double> read_reals(const Json& value, const RealRange& range, const std::string& path) {
+  if (!value.is_array()) refuse_type(value, "a list of numbers", path);
+  std::vector<double> numbers;
+  for (size_t i = 0; i < value.size(); ++i)
+    numbers.push_back(read_real(value[i], range, fmt::format("{}/{}", path, i)));
+  return numbers;
+}
+
 void require_loggable(const std::string& text, const std::string& path) {
   for (const char c : text) {
     const auto code = static_cast<unsigned char>(c);

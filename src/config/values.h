@@ -32,6 +32,10 @@ bool read_flag(const Json& value, const std::string& path);
 size_t read_choice(const Json& value, const std::vector<std::string>& names, const std::string& path);
 // Refuses control characters, text that is not UTF-8, and words that readers of result logs search for in any line.
 std::string read_text(const Json& value, bool may_be_empty, const std::string& path);
+// One text or a list of at least one; a text that begins with [ is read as such a list.
+std::vector<std::string> read_texts(const Json& value, const std::string& path);
+// A list of numbers inside the range; it may be empty.
+std::vector<double> read_reals(const Json& value, const RealRange& range, const std::string& path);
 void require_loggable(const std::string& text, const std::string& path);
 
 // The value as one short ASCII line for an error message.

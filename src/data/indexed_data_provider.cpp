@@ -6,6 +6,7 @@
 
 #include "data/prefetch.h"
 #include "timetrial/base/error.h"
+#include "timetrial/data/blend.h"
 
 namespace timetrial {
 namespace {
@@ -46,16 +47,17 @@ SamplerSpec sampler_spec(const IndexedDataSpec& spec, int64_t items) {
 IndexedDataProvider::IndexedDataProvider(const IndexedDataSpec& spec) : spec_(spec) {
   TIMETRIAL_CHECK(spec.sequence_length > 0 && spec.vocabulary > 0, "sequence length {}, vocabulary {}",
                   spec.sequence_length, spec.vocabulary);
-  TIMETRIAL_CHECK(spec.training_samples > 0 && spec.evaluation_samples >= 0, "{} training and {} evaluation samples",
+  TIMETRIAL_CHECK(!spec.train_prefixes.empty() &&
+                      (spec.train_weights.empty() || spec.train_weights.size() == spec.train_prefixes.size()),
+                  "{} training files, {} weights", spec.train_prefixes.size(), spec.train_weights.size());
+  TIMETRIAL_CHECK(spec.training_samples >= 0 && spec.evaluation_samples >= 0, "{} training and {} evaluation samples",
                   spec.training_samples, spec.evaluation_samples);
-  train_ = open_tokens(spec.train_prefix, spec.sequence_length);
-  train_order_ = order_of(*train_, spec, spec.training_samples, true);
-  const Sampler checks_the_batch(sampler_spec(spec, train_order_->size()));
+  if (spec.training_samples > 0) open_training();
   if (spec.evaluation_samples == 0) return;
 
   TIMETRIAL_CHECK(spec.evaluation_batch > 0, "evaluation batch {}", spec.evaluation_batch);
-  validation_ = open_tokens(spec.validation_prefix, spec.sequence_length);
-  const int64_t available = (validation_->tokens() - 1) / spec.sequence_length;
+  validation_.tokens = open_tokens(spec.validation_prefix, spec.sequence_length);
+  const int64_t available = (validation_.tokens->tokens() - 1) / spec.sequence_length;
   if (available < spec.evaluation_samples) {
     throw DataError(
         idx_path_of(spec.validation_prefix),
@@ -63,38 +65,55 @@ IndexedDataProvider::IndexedDataProvider(const IndexedDataSpec& spec) : spec_(sp
                     "fewer samples or a shorter sequence",
                     available, spec.sequence_length, spec.evaluation_samples));
   }
-  validation_order_ = order_of(*validation_, spec, spec.evaluation_samples, spec.evaluation_shuffle);
+  validation_.order = order_of(*validation_.tokens, spec, spec.evaluation_samples, spec.evaluation_shuffle);
+}
+
+void IndexedDataProvider::open_training() {
+  const size_t files = spec_.train_prefixes.size();
+  if (files > 1) {
+    const std::vector<double> equal(files, 1.0);
+    blend_ = std::make_shared<const Blend>(spec_.train_weights.empty() ? equal : spec_.train_weights,
+                                           spec_.training_samples);
+  }
+  for (size_t file = 0; file < files; ++file) {
+    const auto tokens = open_tokens(spec_.train_prefixes[file], spec_.sequence_length);
+    const int64_t samples = blend_ ? blend_->requested(file) : spec_.training_samples;
+    train_.push_back({tokens, order_of(*tokens, spec_, samples, true)});
+  }
+  const Sampler checks_the_batch(sampler_spec(spec_, training_samples()));
 }
 
 IndexedDataProvider::~IndexedDataProvider() = default;
 
 std::unique_ptr<BatchSource> IndexedDataProvider::training() {
-  const auto sampler = std::make_shared<Sampler>(sampler_spec(spec_, train_order_->size()));
+  TIMETRIAL_CHECK(!train_.empty(), "training on 0 samples");
+  const auto sampler = std::make_shared<Sampler>(sampler_spec(spec_, training_samples()));
   const bool endless = spec_.training_sampler == SamplerKind::cyclic;
   return std::make_unique<PrefetchSource>(PrefetchSpec{
-      .tokens = train_,
-      .order = train_order_,
+      .files = train_,
       .sequence_length = spec_.sequence_length,
       .vocabulary = spec_.vocabulary,
       .batches = endless ? INT64_MAX : sampler->steps(),
       .items =
-          [sampler](int64_t batch, std::vector<int64_t>& items) {
-            for (int64_t m = 0; m < sampler->micro_batches(); ++m) sampler->append(batch, m, items);
+          [sampler, blend = blend_, taken = std::vector<int64_t>()](int64_t batch,
+                                                                    std::vector<BlendItem>& items) mutable {
+            taken.clear();
+            for (int64_t m = 0; m < sampler->micro_batches(); ++m) sampler->append(batch, m, taken);
+            for (const int64_t item : taken) items.push_back(blend ? blend->item(item) : BlendItem{0, item});
           },
   });
 }
 
 std::unique_ptr<BatchSource> IndexedDataProvider::evaluation() {
-  TIMETRIAL_CHECK(validation_order_ != nullptr, "an evaluation of 0 samples");
-  const auto share = [spec = spec_](int64_t batch, std::vector<int64_t>& items) {
+  TIMETRIAL_CHECK(validation_.order != nullptr, "an evaluation of 0 samples");
+  const auto share = [spec = spec_](int64_t batch, std::vector<BlendItem>& items) {
     const int64_t begin = batch * spec.evaluation_batch;
     const int64_t rows = std::min(spec.evaluation_batch, spec.evaluation_samples - begin);
     const int64_t last = begin + rows * (spec.dp_rank + 1) / spec.dp_size;
-    for (int64_t item = begin + rows * spec.dp_rank / spec.dp_size; item < last; ++item) items.push_back(item);
+    for (int64_t item = begin + rows * spec.dp_rank / spec.dp_size; item < last; ++item) items.push_back({0, item});
   };
   return std::make_unique<PrefetchSource>(PrefetchSpec{
-      .tokens = validation_,
-      .order = validation_order_,
+      .files = {validation_},
       .sequence_length = spec_.sequence_length,
       .vocabulary = spec_.vocabulary,
       .batches = evaluation_batches(),
@@ -102,7 +121,10 @@ std::unique_ptr<BatchSource> IndexedDataProvider::evaluation() {
   });
 }
 
-int64_t IndexedDataProvider::training_samples() const { return train_order_->size(); }
+int64_t IndexedDataProvider::training_samples() const {
+  if (train_.empty()) return 0;
+  return blend_ ? blend_->size() : train_.front().order->size();
+}
 int64_t IndexedDataProvider::evaluation_samples() const { return spec_.evaluation_samples; }
 int64_t IndexedDataProvider::evaluation_batches() const {
   if (spec_.evaluation_samples == 0) return 0;

@@ -76,28 +76,30 @@ void PrefetchSource::fill(int64_t batch, HostBatch& to) {
   to.row_length = spec_.sequence_length + 1;
   to.tokens.resize(static_cast<size_t>(to.rows * to.row_length));
   std::span<int32_t> rest(to.tokens);
-  for (const int64_t item : items_) {
-    spec_.order->pieces(item, pieces_);
+  for (const BlendItem& item : items_) {
+    const OrderedTokens& file = spec_.files.at(static_cast<size_t>(item.dataset));
+    file.order->pieces(item.item, pieces_);
     for (const TokenPiece& piece : pieces_) {
       if (stopped()) return;
       const auto ids = rest.first(static_cast<size_t>(piece.count));
-      spec_.tokens->read(piece.first, ids);
-      check_ids(piece, ids);
+      file.tokens->read(piece.first, ids);
+      check_ids(*file.tokens, piece, ids);
       rest = rest.subspan(ids.size());
     }
   }
 }
 
-void PrefetchSource::check_ids(const TokenPiece& piece, std::span<const int32_t> ids) const {
+void PrefetchSource::check_ids(const IndexedTokens& tokens, const TokenPiece& piece,
+                               std::span<const int32_t> ids) const {
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] >= 0 && ids[i] < spec_.vocabulary) [[likely]]
       continue;
     const int64_t at = piece.first + static_cast<int64_t>(i);
     throw DataError(
-        spec_.tokens->bin_path(),
+        tokens.bin_path(),
         fmt::format("token id {} at token position {} (document {}) is outside the vocabulary of {} ids; use the "
                     "vocabulary the file was prepared with, or prepare it again",
-                    ids[i], at, spec_.tokens->document_at(at), spec_.vocabulary));
+                    ids[i], at, tokens.document_at(at), spec_.vocabulary));
   }
 }
 

@@ -11,19 +11,21 @@
 #include <vector>
 
 #include "timetrial/data/batch_source.h"
+#include "timetrial/data/blend.h"
+#include "timetrial/data/indexed_data_provider.h"
 #include "timetrial/data/indexed_tokens.h"
 #include "timetrial/data/sample_order.h"
 
 namespace timetrial {
 
 struct PrefetchSpec {
-  std::shared_ptr<const IndexedTokens> tokens;
-  std::shared_ptr<const SampleOrder> order;
+  std::vector<OrderedTokens> files;
   int64_t sequence_length;
   int64_t vocabulary;
   int64_t batches;  // how many there are
-  // Fills in the dataset items of a batch, row by row; called by the reading thread alone, batch after batch.
-  std::function<void(int64_t batch, std::vector<int64_t>& items)> items;
+  // Fills in the items of a batch, row by row, each of one of the files; called by the reading thread alone, batch
+  // after batch.
+  std::function<void(int64_t batch, std::vector<BlendItem>& items)> items;
 };
 
 // Two staging batches: the caller works on one while the thread fills the other. An error of the reading thread is kept
@@ -38,11 +40,11 @@ class PrefetchSource final : public BatchSource {
  private:
   void run();
   void fill(int64_t batch, HostBatch& to);
-  void check_ids(const TokenPiece& piece, std::span<const int32_t> ids) const;
+  void check_ids(const IndexedTokens& tokens, const TokenPiece& piece, std::span<const int32_t> ids) const;
   bool stopped();
 
   PrefetchSpec spec_;
-  std::vector<int64_t> items_;
+  std::vector<BlendItem> items_;
   std::vector<TokenPiece> pieces_;
   HostBatch staging_[2];
 

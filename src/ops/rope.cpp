@@ -9,6 +9,7 @@
 #include "ops/checks.h"
 #include "ops/cpu/rope.h"
 #include "ops/on_cpu.h"
+#include "timetrial/ops/rope_table.h"
 
 namespace timetrial::ops {
 
@@ -106,24 +107,7 @@ double rope_score_factor(const RopeFrequencies& spec) {
 }
 
 void fill_rope_table(const RopeTable& table, const RopeFrequencies& spec, StreamRef stream) {
-  check_devices("fill_rope_table", {table.cos, table.sin}, stream);
-  const std::vector<double> frequencies = rope_frequencies(spec);
-  const double amplitude = rope_amplitude(spec);
-  const auto half = static_cast<int64_t>(frequencies.size());
-  TIMETRIAL_CHECK(table.cos.shape() == table.sin.shape() && table.cos.shape().rank() == 2 && table.cos.dim(1) == half,
-                  "fill_rope_table: cos {}, sin {}, expected rows of {}", table.cos.shape(), table.sin.shape(), half);
-
-  std::vector<double> cosines, sines;
-  cosines.reserve(static_cast<size_t>(table.cos.elements()));
-  sines.reserve(static_cast<size_t>(table.cos.elements()));
-  for (int64_t position = 0; position < table.cos.dim(0); ++position)
-    for (const double frequency : frequencies) {
-      const double angle = static_cast<double>(position) * frequency;
-      cosines.push_back(amplitude * std::cos(angle));
-      sines.push_back(amplitude * std::sin(angle));
-    }
-  from_host(table.cos, cosines, stream);
-  from_host(table.sin, sines, stream);
+  fill_angle_table(table, rope_frequencies(spec), rope_amplitude(spec), stream);
 }
 
 void rope_forward(const Rope& a, StreamRef stream) { dispatch(a, 1, stream); }

@@ -81,7 +81,21 @@ Pass Executor::pass(Mode mode, int slot) {
           .scratch = scratch_};
 }
 
-void Executor::initialize(uint64_t seed) { store_.initialize(seed, stream_.ref()); }
+void Executor::initialize(uint64_t seed) {
+  if (fill_) return fill_(store_, stream_.ref());
+  store_.initialize(seed, stream_.ref());
+}
+
+void Executor::count_load(const Pass& pass) {
+  const std::vector<Tensor> begins = model_.expert_begins(pass);
+  load_.resize(begins.size());
+  for (size_t layer = 0; layer < begins.size(); ++layer) {
+    const std::vector<double> begin = to_host(begins[layer], stream_.ref());
+    load_[layer].resize(begin.size() - 1);
+    for (size_t expert = 0; expert + 1 < begin.size(); ++expert)
+      load_[layer][expert] += static_cast<int64_t>(begin[expert + 1] - begin[expert]);
+  }
+}
 
 void Executor::execute(const Action& action) {
   Pass context = pass(Mode::train, action.slot);
@@ -90,6 +104,7 @@ void Executor::execute(const Action& action) {
     case Act::forward:
       model_.forward(losses_, micro_batch(action.micro * micro_rows_, micro_rows_), context);
       ops::accumulate_sum({.out = loss_sum_, .x = losses_, .scale = scale}, stream_.ref());
+      if (measures_load_) count_load(context);
       return;
     case Act::backward:
       model_.backward(micro_batch(action.micro * micro_rows_, micro_rows_), scale, context);
@@ -107,13 +122,15 @@ void Executor::train_step(const HostBatch& batch, double learning_rate, int64_t 
   stage(batch);
   optimizer_.set_scalars(step_scalars(settings_, learning_rate, step), stream_.ref());
   store_.zero_gradients(stream_.ref());
+  load_.clear();
   fill_zero(loss_sum_.view().raw(), loss_sum_.view().bytes(), stream_.ref());
   for (const Action& action : schedule_) execute(action);
 }
 
 StepResult Executor::result() {
   return {.loss = to_host(loss_sum_, stream_.ref())[0],
-          .gradient_norm = to_host(optimizer_.gradient_norm(), stream_.ref())[0]};
+          .gradient_norm = to_host(optimizer_.gradient_norm(), stream_.ref())[0],
+          .expert_load = load_};
 }
 
 double Executor::evaluate(const HostBatch& batch) {

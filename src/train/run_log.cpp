@@ -78,6 +78,8 @@ void RunLog::configuration(const RunConfig& config, int64_t training_samples) {
   mllog::log_scaled_rules(writer_, scaled);
 }
 
+void RunLog::evaluation_only() { writer_.event("timetrial_evaluation_only", true); }
+
 void RunLog::init_stop() { writer_.interval_end("init_stop", nullptr); }
 
 void RunLog::run_start() {

@@ -27,6 +27,18 @@ HostBatch synthetic_batch(const RunConfig& config, int64_t rows) {
 
 }  // namespace
 
+double evaluate_all(Executor& executor, DataProvider& data, int64_t sequence_length) {
+  const auto batches = data.evaluation();
+  const int64_t total = data.evaluation_samples();
+  double sum = 0;
+  for (int64_t rows = 0; rows < total;) {
+    const HostBatch& batch = batches->next();
+    sum += executor.evaluate(batch);
+    rows += batch.rows;
+  }
+  return sum / static_cast<double>(total * sequence_length);
+}
+
 Trainer::Trainer(const RunConfig& config, Executor& executor, DataProvider& data, RunLog& log, Reporter& reporter,
                  const std::atomic<int>& interrupt)
     : config_(config),
@@ -72,7 +84,7 @@ void Trainer::warm_up() {
 }
 
 Outcome Trainer::train(BatchSource& batches) {
-  const int64_t interval = config_.evaluation_interval_steps();
+  const int64_t interval = config_.evaluation_interval_steps(), first = config_.first_evaluation_step();
   log_.block_start(0);
   while (steps_ < config_.train.max_steps) {
     if (interrupt_ != 0) {
@@ -81,7 +93,8 @@ Outcome Trainer::train(BatchSource& batches) {
     }
     step(batches);
     if (!finite_) return Outcome::diverged;
-    if (steps_ % interval != 0 && steps_ != config_.train.max_steps) continue;
+    const bool due = steps_ >= first && steps_ % interval == 0;
+    if (!due && steps_ != config_.train.max_steps) continue;
     collect();
     if (!finite_) return Outcome::diverged;
     log_.block_stop(samples());
@@ -110,13 +123,16 @@ void Trainer::collect() {
   const double now = monotonic_seconds(), seconds = now - std::max(queued_->started, collected_);
   collected_ = now;
   const int64_t done = queued_->step + 1;
-  const StepReport report{
-      .step = done,
-      .samples = done * config_.train.global_batch,
-      .loss = result.loss,
-      .gradient_norm = result.gradient_norm,
-      .learning_rate = queued_->learning_rate,
-      .tokens_per_second = static_cast<double>(config_.train.global_batch * config_.model.sequence_length) / seconds};
+  const int64_t tokens = config_.train.global_batch * config_.model.sequence_length;
+  const StepReport report{.step = done,
+                          .samples = done * config_.train.global_batch,
+                          .loss = result.loss,
+                          .gradient_norm = result.gradient_norm,
+                          .learning_rate = queued_->learning_rate,
+                          .tokens_per_second = static_cast<double>(tokens) / seconds,
+                          .tokens = tokens,
+                          .seconds = seconds,
+                          .expert_load = result.expert_load};
   queued_.reset();
   finite_ = finite_ && std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
   log_.train_step(report, seconds);
@@ -125,15 +141,7 @@ void Trainer::collect() {
 
 double Trainer::evaluate() {
   log_.evaluation_start(samples());
-  const auto batches = data_.evaluation();
-  const auto total = data_.evaluation_samples();
-  double sum = 0;
-  for (int64_t rows = 0; rows < total;) {
-    const HostBatch& batch = batches->next();
-    sum += executor_.evaluate(batch);
-    rows += batch.rows;
-  }
-  last_evaluation_ = sum / static_cast<double>(total * config_.model.sequence_length);
+  last_evaluation_ = evaluate_all(executor_, data_, config_.model.sequence_length);
   const EvaluationReport report{
       .step = steps_, .samples = samples(), .loss = last_evaluation_, .seconds = monotonic_seconds() - run_started_};
   log_.evaluation_result(report);

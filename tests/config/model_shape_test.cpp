@@ -46,7 +46,9 @@ INSTANTIATE_TEST_SUITE_P(Spec, ModelShapeCounts,
                                          Counted{"1b", "submitted", 1064017024, 237618304, 195543040, 1257937152}));
 
 TEST(ModelShapeWindow, CoversOddLayersCountedFromOne) {
-  const ModelShape shape;
+  ModelShape shape;
+  EXPECT_FALSE(shape.windowed(0));  // no window at all
+  shape.window_keys = 1;
   EXPECT_TRUE(shape.windowed(0));
   EXPECT_FALSE(shape.windowed(1));
   EXPECT_TRUE(shape.windowed(22));
@@ -122,6 +124,10 @@ TEST_F(ModelShapeRules, BoundExperts) {
   EXPECT_EQ(error(), "/model/experts_per_token: 9 are more than the 8 experts there are; use at most 8");
   shape_.experts_per_token = 8;
   EXPECT_EQ(error(), "no error");
+  shape_.experts_per_token = 0;
+  EXPECT_EQ(error(), "/model/experts_per_token: 0, but there are 8 experts; use at least 1, or no experts");
+  shape_.experts = 0;
+  EXPECT_EQ(error(), "no error");
 }
 
 TEST_F(ModelShapeRules, WantPairsOfChannels) {
@@ -133,14 +139,15 @@ TEST_F(ModelShapeRules, WantPositiveExtents) {
   using Extent = int64_t ModelShape::*;
   for (const Extent extent :
        {&ModelShape::layers, &ModelShape::hidden, &ModelShape::heads, &ModelShape::kv_heads, &ModelShape::head_dim,
-        &ModelShape::experts, &ModelShape::experts_per_token, &ModelShape::ffn, &ModelShape::vocabulary,
-        &ModelShape::sequence_length, &ModelShape::window_keys}) {
+        &ModelShape::ffn, &ModelShape::vocabulary, &ModelShape::vocabulary_multiple, &ModelShape::sequence_length}) {
     const int64_t kept = std::exchange(shape_.*extent, 0);
     EXPECT_NE(error().find(": 0 must be at least 1"), std::string::npos) << error();
     shape_.*extent = kept;
   }
   shape_.window_keys = -3;
-  EXPECT_EQ(error(), "/model/window_keys: -3 must be at least 1");
+  EXPECT_EQ(error(), "/model/window_keys: -3 must be at least 0");
+  shape_.window_keys = 0;
+  EXPECT_EQ(error(), "no error");
 }
 
 TEST_F(ModelShapeRules, RefuseWhatPlainRopeWouldIgnore) {
@@ -152,6 +159,16 @@ TEST_F(ModelShapeRules, RefuseWhatPlainRopeWouldIgnore) {
   EXPECT_EQ(error(), "no error");
   shape_.rope.beta_slow = 32;
   EXPECT_EQ(error(), "/model/rope/beta_fast: 32 must be above beta_slow 32");
+}
+
+TEST_F(ModelShapeRules, HoldLlamasRotaryNumbers) {
+  shape_.rope = {.kind = RopeKind::llama31, .base = 500000, .factor = 8, .original_length = 8192};
+  EXPECT_EQ(error(), "no error");
+  shape_.rope.high_frequency_factor = 1;
+  EXPECT_EQ(error(), "/model/rope/high_frequency_factor: 1 must be above low_frequency_factor 1");
+  shape_.rope.high_frequency_factor = 4;
+  shape_.rope.beta_fast = 16;
+  EXPECT_EQ(error(), "/model/rope/beta_fast: 16 has no effect with Llama 3.1 RoPE; set it to 32, or rope.kind to yarn");
 }
 
 TEST_F(ModelShapeRules, RefuseABiasSpreadWithoutBiases) {

@@ -76,7 +76,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "/train/max_steps: 127 steps end before the first evaluation, which comes after 4096 sequences = 128 "
                 "steps; use at least 128, or lower evaluation.every_samples to 4064"},
         Mistake{{{"train.max_steps", "30"}},
-                "/train/decay_steps: -20 is below 1, the smallest allowed (it follows from train.max_steps minus "
+                "/train/decay_steps: -20 is below 1, the smallest allowed (it follows from train.max_steps and "
                 "train.warmup_steps; change those, or set it)"},
         Mistake{{{"train.warmup_steps", "1000"}},
                 "/train/decay_steps: 1000 must be above train.warmup_steps 1000; raise it (or train.max_steps, where "
@@ -86,6 +86,9 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{{"train.max_steps", "1000000000"}, {"train.global_batch", "1000000000"}},
                 "/train/max_steps: 1000000000 steps of 1000000000 sequences are 6.4e+19 tokens, more than 4.61e+18 can "
                 "be counted; lower one of them"},
+        Mistake{{{"train.max_steps", "300"}, {"evaluation.skip_first", "2"}},
+                "/train/max_steps: 300 steps end before the first evaluation, which comes after 12288 sequences (2 "
+                "evaluations are skipped) = 384 steps; use at least 384, or lower evaluation.every_samples to 3200"},
         Mistake{{{"parallel.dp", "2"}}, "/parallel/dp: 2: this version trains on one rank; set parallel.dp to 1"},
         Mistake{{{"parallel.tp", "8"}}, "/parallel/tp: 8: this version trains on one rank; set parallel.tp to 1"},
         Mistake{{{"parallel.pp", "3"}}, "/parallel/pp: 3: this version trains on one rank; set parallel.pp to 1"},
@@ -97,6 +100,12 @@ INSTANTIATE_TEST_SUITE_P(
     Texts, RunConfigMistakes,
     testing::Values(
         Mistake{{{"data.train", ""}}, "/data/train: is empty; give it a text"},
+        Mistake{{{"data.train", "[]"}}, "/data/train: is an empty list; give it at least one text"},
+        Mistake{{{"data.train", "[\"a\", 7]"}}, "/data/train/1: 7 is not a text in quotes"},
+        Mistake{{{"data.train", "[a"}}, "/data/train: \"[a\" is not a list of texts, [\"a\", \"b\"]"},
+        Mistake{{{"data.train", "[\"a\", \"b\"]"}, {"data.train_weights", "[1]"}},
+                "/data/train_weights: 1 weights for 2 prefixes in data.train; give one each, or none for equal shares"},
+        Mistake{{{"data.train_weights", "[0]"}}, "/data/train_weights/0: 0 is not above 0"},
         Mistake{{{"output.folder", "a\nb"}}, "/output/folder: \"a\\nb\" holds a control character; remove it"},
         Mistake{{{"output.folder", "\xff"}}, "/output/folder: \"\\ufffd\" is not UTF-8 text"},
         Mistake{{{"output.folder", "eval_accuracy"}},
@@ -120,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "(sequences of one optimizer step)"},
         Mistake{{{"form", "custom"}},
                 "/model/window_keys: is missing, and a custom run has no default for it; set model.window_keys (keys a "
-                "windowed layer sees, the token itself among them)"},
+                "windowed layer sees, the token itself among them; 0: no windows)"},
         Mistake{{{"train.seed", "1"}, {"train.seed", "1"}}, "/train/seed: this key is overridden twice; keep one"}));
 
 std::string error_without(const std::string& section) {
@@ -132,8 +141,10 @@ std::string error_without(const std::string& section) {
 TEST(MissingValues, AreNamed) {
   EXPECT_EQ(error_without("workload"), "/workload: is missing; name what to train, e.g. gpt_oss_20b");
   EXPECT_EQ(error_without("variant"), "/variant: is missing; choose one of 10m, 1b, 1m, full, small, custom");
-  EXPECT_EQ(error_without("data"),
-            "/data/train: is missing; set data.train (training tokens: path prefix of PREFIX.idx and PREFIX.bin)");
+  EXPECT_EQ(
+      error_without("data"),
+      "/data/train: is missing; set data.train (training tokens: path prefix of PREFIX.idx and PREFIX.bin, or a list "
+      "to blend)");
   EXPECT_EQ(error_without("output"),
             "/output/folder: is missing; set output.folder (folder for the log and the effective config)");
   const auto nameless = [] { parse_run_config(user_config(), benchmark(), "", {}); };

@@ -97,7 +97,7 @@ TEST(RunConfigDefaults, TheSmallExampleParses) {
   const RunConfig run = parse_run_config(read_config_file(path), benchmark(), config_name(path), {});
   EXPECT_EQ(run.variant, "small");
   EXPECT_EQ(run.name, "gpt_oss_20b");
-  EXPECT_EQ(run.data.train, "data/gcide/gcide-train");
+  EXPECT_EQ(run.data.train, std::vector<std::string>{"data/gcide/gcide-train"});
 }
 
 TEST(RunConfigValues, ComeFromFileAndOverrides) {
@@ -127,6 +127,14 @@ TEST(RunConfigValues, OfTextOverridesArriveAsTheyStand) {
   EXPECT_EQ(split_override("a="), (std::pair<std::string, std::string>{"a", ""}));
   EXPECT_THROW(split_override("train.seed"), UserError);
   EXPECT_THROW(split_override("=7"), UserError);
+}
+
+TEST(RunConfigValues, TakeOnePrefixOrSeveral) {
+  const RunConfig blended = parse_with({{"data.train", R"(["a", "b"])"}, {"data.train_weights", "[1, 3]"}});
+  EXPECT_EQ(blended.data.train, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(blended.data.train_weights, (std::vector<double>{1, 3}));
+  EXPECT_EQ(parse(effective_json(blended)), blended);
+  EXPECT_EQ(effective_json(parse_with({}))["data"]["train"], "data/t");
 }
 
 TEST(RunConfigValues, RateZeroTrainsNothingAndIsAllowed) {
@@ -253,9 +261,9 @@ TEST(EffectiveJson, HoldsEveryField) {
   const Json flat = effective.flatten();
   const std::string help = config_help();
   EXPECT_EQ(flat.size(), static_cast<size_t>(std::count(help.begin(), help.end(), '\n')));
-  EXPECT_EQ(effective["train"].size(), 13u);
-  EXPECT_EQ(effective["model"].size(), 19u);
-  EXPECT_EQ(effective["model"]["rope"].size(), 6u);
+  EXPECT_EQ(effective["train"].size(), 15u);
+  EXPECT_EQ(effective["model"].size(), 20u);
+  EXPECT_EQ(effective["model"]["rope"].size(), 8u);
   for (const auto& [pointer, value] : flat.items()) {
     std::string key = pointer.substr(1);
     std::replace(key.begin(), key.end(), '/', '.');

@@ -36,7 +36,7 @@ class Provider : public testing::Folder {
   }
 
   IndexedDataSpec spec() const {
-    return {.train_prefix = path("train"),
+    return {.train_prefixes = {path("train")},
             .validation_prefix = path("validation"),
             .sequence_length = 8,
             .vocabulary = begins_.back(),
@@ -76,6 +76,37 @@ TEST_F(Provider, PrefetchedOrderIsTheDirectOrder) {
     EXPECT_EQ(batch.row_length, 9);
     EXPECT_EQ(rows_of(batch), direct(provider, step)) << step;
   }
+}
+
+// Two files take turns: item 2i is item i of the first, item 2i + 1 item i of the second (spec 15.4).
+TEST_F(Provider, BlendsTwoFiles) {
+  counting_file("second", {300, 200, 45, 100});
+  IndexedDataSpec blended = spec();
+  blended.train_prefixes.push_back(path("second"));
+  IndexedDataProvider provider(blended);
+  EXPECT_EQ(provider.training_samples(), 240);
+  EXPECT_GE(provider.training_order(0).size(), 121);  // half of 240 and 0.5 % more
+  EXPECT_GE(provider.training_order(1).size(), 121);
+  const auto source = provider.training();
+  std::vector<TokenPiece> pieces;
+  for (int64_t step = 0; step < 20; ++step) {
+    const std::vector<Row> rows = rows_of(source->next());
+    for (int64_t r = 0; r < 12; ++r) {
+      const int64_t item = step * 12 + r;
+      provider.training_order(static_cast<size_t>(item % 2)).pieces(item / 2, pieces);
+      EXPECT_EQ(rows[static_cast<size_t>(r)].front(), pieces.front().first) << item;
+    }
+  }
+}
+
+TEST_F(Provider, BlendsByWeight) {
+  counting_file("second", {300, 200, 45, 100});
+  IndexedDataSpec blended = spec();
+  blended.train_prefixes.push_back(path("second"));
+  blended.train_weights = {1, 3};
+  IndexedDataProvider provider(blended);
+  EXPECT_GE(provider.training_order(1).size(), 181);  // three quarters of 240 and 0.5 % more
+  EXPECT_LT(provider.training_order(0).size(), provider.training_order(1).size());
 }
 
 TEST_F(Provider, ABatchStaysWhileTheNextIsRead) {
@@ -232,8 +263,8 @@ TEST_F(Provider, RefusesFilesThatAreTooShort) {
     return message_of<UserError>([&] { IndexedDataProvider provider(changed); });
   };
   EXPECT_TRUE(
-      contains(refusal([&](auto& s) { s.train_prefix = path("short"); }), "has 8 tokens, one sequence of 8 needs 9"));
-  EXPECT_TRUE(contains(refusal([&](auto& s) { s.train_prefix = path("none"); }), "none.idx: has no documents"));
+      contains(refusal([&](auto& s) { s.train_prefixes = {path("short")}; }), "has 8 tokens, one sequence of 8 needs 9"));
+  EXPECT_TRUE(contains(refusal([&](auto& s) { s.train_prefixes = {path("none")}; }), "none.idx: has no documents"));
   EXPECT_TRUE(contains(refusal([&](auto& s) { s.validation_prefix = path("short"); }), "has 8 tokens"));
   EXPECT_TRUE(contains(refusal([&](auto& s) { s.evaluation_samples = 13; }),
                        "gives 12 samples of 8 tokens, an evaluation asks for 13"));

@@ -44,7 +44,7 @@ void read_ends(const IndexedTokens& tokens) {
 }
 
 void train_on(const std::string& prefix) {
-  IndexedDataProvider provider({.train_prefix = prefix,
+  IndexedDataProvider provider({.train_prefixes = {prefix},
                                 .validation_prefix = prefix,
                                 .sequence_length = 8,
                                 .vocabulary = 256,

@@ -2,12 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <vector>
-
-#include "timetrial/nn/attention.h"
-#include "timetrial/nn/embedding.h"
-#include "timetrial/nn/loss_head.h"
+#include "timetrial/nn/decoder.h"
 #include "timetrial/nn/mixture_of_experts.h"
+#include "timetrial/nn/rotary.h"
 #include "timetrial/nn/transformer_layer.h"
 #include "timetrial/train/model.h"
 
@@ -15,31 +12,32 @@ namespace timetrial::gpt_oss_20b {
 
 class GptOss : public Model {
  public:
-  // Throws ConfigError for QK-norm, which no block here does yet.
   GptOss(const ModelShape& shape, DType dtype, Device device);
-  GptOss(const GptOss&) = delete;  // layers point at its rotary table
-  GptOss& operator=(const GptOss&) = delete;
 
   const ParameterList& parameters() const override { return context_.parameters; }
-  void plan_forward(Plan& plan, int64_t tokens) const override;
-  void plan_backward(Plan& plan, int64_t tokens) const override;
-  void forward(const Tensor& loss, const MicroBatch& batch, Pass& pass) const override;
-  void backward(const MicroBatch& batch, double loss_scale, Pass& pass) const override;
+  void plan_forward(Plan& plan, int64_t tokens) const override { decoder_.plan_forward(plan, tokens); }
+  void plan_backward(Plan& plan, int64_t tokens) const override { decoder_.plan_backward(plan, tokens); }
+  void forward(const Tensor& loss, const MicroBatch& batch, Pass& pass) const override {
+    decoder_.forward(loss, batch.ids, batch.labels, pass);
+  }
+  void backward(const MicroBatch& batch, double loss_scale, Pass& pass) const override {
+    decoder_.backward(batch.ids, batch.labels, loss_scale, pass);
+  }
+  SavedId logits() const override { return decoder_.head().logits(); }
+  std::vector<Tensor> expert_begins(const Pass& pass) const override {
+    std::vector<Tensor> begins;
+    for (const Layer& layer : decoder_.layers()) begins.push_back(layer.feed_forward().expert_begin(pass));
+    return begins;
+  }
 
  private:
   using Layer = nn::TransformerLayer<nn::Attention, nn::MixtureOfExperts>;
   Layer make_layer(int64_t index);
-  // The residual stream after `layer` layers: kept in training, one of two buffers in evaluation.
-  Tensor residual(int64_t layer, int64_t tokens, std::vector<Tensor>& evaluation_buffers, Pass& pass) const;
 
   ModelShape shape_;
   ModuleContext context_;
-  OwnedTensor cos_, sin_;
-  nn::RotaryTable rotary_;
-  nn::Embedding embedding_;
-  std::vector<Layer> layers_;
-  nn::LossHead head_;
-  std::vector<SavedId> residual_;
+  nn::Rotary rotary_;
+  nn::Decoder<Layer> decoder_;
 };
 
 }  // namespace timetrial::gpt_oss_20b

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "workloads/gpt_oss_20b/checkpoint.h"
 #include "workloads/gpt_oss_20b/model.h"
 
 namespace timetrial {
@@ -23,6 +24,10 @@ class GptOssWorkload : public Workload {
   const Json& benchmark() const override { return benchmark_; }
   std::unique_ptr<Model> make_model(const RunConfig& config, Device device) const override {
     return std::make_unique<GptOss>(config.model, config.device.dtype, device);
+  }
+
+  checkpoint::Format checkpoint_format(const RunConfig& config) const override {
+    return gpt_oss_20b::checkpoint_format(config.model);
   }
 
  private:

@@ -10,23 +10,26 @@
 namespace timetrial {
 
 enum class Activation { swiglu, clamped_swiglu };  // SiLU(g)·u; min(g,7)·σ(1.702 g)·(clamp(u,±7)+1)
-enum class RopeKind { plain, yarn };
+enum class RopeKind { plain, yarn, llama31 };
 
 struct RopeSpec {
   RopeKind kind = RopeKind::plain;
   double base = 0;
-  // YaRN only.
-  double factor = 1, original_length = 0, beta_fast = 32, beta_slow = 1;
+  double factor = 1, original_length = 0;                      // YaRN and Llama 3.1
+  double beta_fast = 32, beta_slow = 1;                        // YaRN only
+  double low_frequency_factor = 1, high_frequency_factor = 4;  // Llama 3.1 only (spec 2.2)
   bool operator==(const RopeSpec&) const = default;
 };
 
-// A decoder-only mixture-of-experts transformer with grouped-query attention (spec 1.2 and 18.2). All counts are exact.
+// A decoder-only transformer with grouped-query attention and, in every layer, experts (spec 1.2 and 18.2) or, with no
+// experts, one gated feed-forward (spec 1.1). All counts are exact.
 struct ModelShape {
   int64_t layers = 0, hidden = 0;
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
-  int64_t experts = 0, experts_per_token = 0, ffn = 0;
-  int64_t vocabulary = 0, sequence_length = 0;
-  int64_t window_keys = 0;  // keys a windowed layer sees, the token itself among them; odd 1-based layers are windowed
+  int64_t experts = 0, experts_per_token = 0, ffn = 0;  // experts 0: ffn is the width of the dense feed-forward
+  int64_t vocabulary = 0, sequence_length = 0;          // vocabulary: token ids are below it
+  int64_t vocabulary_multiple = 1;                      // embedding and head have padded rows up to a multiple of this
+  int64_t window_keys = 0;  // keys a windowed layer sees, itself among them; odd 1-based layers are windowed; 0: none
   bool qk_norm = false, linear_bias = false, sinks = false;
   Activation activation = Activation::swiglu;
   RopeSpec rope;
@@ -35,7 +38,11 @@ struct ModelShape {
   double router_bias_std = 0;
   bool operator==(const ModelShape&) const = default;
 
-  bool windowed(int64_t layer) const { return layer % 2 == 0; }  // layer counts from 0
+  bool windowed(int64_t layer) const { return window_keys > 0 && layer % 2 == 0; }  // layer counts from 0
+  // Rows of embedding and head. Padded ones are never a label, but stand in every softmax (spec 1.1).
+  int64_t vocabulary_rows() const {
+    return (vocabulary + vocabulary_multiple - 1) / vocabulary_multiple * vocabulary_multiple;
+  }
   int64_t qkv_width() const { return (heads + 2 * kv_heads) * head_dim; }
 };
 
@@ -55,7 +62,7 @@ ModelCounts count(const ModelShape& shape);
 double mean_visible_keys(int64_t sequence_length, int64_t window_keys_or_zero);
 
 // Throws ConfigError naming the field (`path` + "/heads" and so on), both numbers and a fix: heads not a multiple of
-// kv_heads, top-k above experts, odd head_dim, non-positive extents, YaRN numbers that fit nothing or that plain RoPE
+// kv_heads, top-k above experts, odd head_dim, non-positive extents, rotary numbers that fit nothing or that the kind
 // would ignore, a router bias spread without biases, more than 2^60 parameters.
 void validate(const ModelShape& shape, const std::string& path);
 

@@ -16,18 +16,29 @@
 namespace timetrial {
 
 struct DataConfig {
-  std::string train, validation;  // path prefixes: PREFIX.idx and PREFIX.bin
+  std::vector<std::string> train;     // path prefixes: PREFIX.idx and PREFIX.bin; several are blended
+  std::vector<double> train_weights;  // one per prefix; empty: equal
+  std::string validation;
+  std::string checkpoint;  // folder of a checkpoint to start from; empty: weights drawn from the seed
   bool operator==(const DataConfig&) const = default;
 };
 
-// Learning rate: linear from 0 at step 0 to learning_rate at step warmup_steps, then cosine to end_learning_rate at
-// step decay_steps (spec 8.3). Batches in sequences.
+// Learning rate of step k while it warms up over W steps: peak k / W, or peak (k + 1) / (W + 1), which is not zero at
+// the first step (spec 8.3, 18.4).
+enum class WarmUpForm { from_zero, above_zero };
+// What decay_steps counts from, in the schedule and in the log: the run's start or the end of the warm-up.
+enum class DecayFrom { start, warmup };
+
+// Learning rate: linear to learning_rate at step warmup_steps, then cosine to end_learning_rate (spec 8.3). Batches in
+// sequences.
 struct TrainConfig {
   int64_t seed = 0;  // 0: drawn from the operating system's entropy when the run starts
   int64_t global_batch = 0, micro_batch = 0;
   int64_t max_steps = 0;  // the schedule's horizon and the step limit
   double learning_rate = 0, end_learning_rate = 0;
   int64_t warmup_steps = 0, decay_steps = 0;
+  WarmUpForm warmup_form = WarmUpForm::from_zero;
+  DecayFrom decay_from = DecayFrom::start;
   double beta_1 = 0, beta_2 = 0, epsilon = 0, weight_decay = 0, clip_norm = 0;
   bool operator==(const TrainConfig&) const = default;
 };
@@ -35,6 +46,7 @@ struct TrainConfig {
 struct EvaluationConfig {
   int64_t samples = 0;        // sequences per evaluation: the first ones of the validation order
   int64_t every_samples = 0;  // training sequences between evaluations, rounded up to whole steps
+  int64_t skip_first = 0;     // evaluations left out at the start
   double target = 0;          // stop when the loss (nats per token) is at most this
   bool operator==(const EvaluationConfig&) const = default;
 };
@@ -53,7 +65,9 @@ struct SubmissionConfig {
 };
 
 struct OutputConfig {
-  std::string folder;  // result_0.txt and effective_config.json go here; must not hold a run
+  std::string folder;      // result_0.txt and effective_config.json go here; must not hold a run
+  std::string checkpoint;  // folder for the weights when the run is over; empty: they are not kept
+  std::string checkpoint_type = "fp32";
   bool operator==(const OutputConfig&) const = default;
 };
 
@@ -84,6 +98,8 @@ struct RunConfig {
   int64_t evaluation_interval_steps() const {
     return (evaluation.every_samples + train.global_batch - 1) / train.global_batch;
   }
+  // Steps done at the first evaluation: (skipped ones + 1) intervals (spec 11.1).
+  int64_t first_evaluation_step() const { return (evaluation.skip_first + 1) * evaluation_interval_steps(); }
 };
 
 using Overrides = std::vector<std::pair<std::string, std::string>>;  // dotted key, value as text

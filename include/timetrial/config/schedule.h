@@ -8,13 +8,14 @@
 
 namespace timetrial {
 
-// Learning rate of optimizer step `step` (from 0), spec 8.3 for gpt_oss_20b: with W = warmup_steps and D = decay_steps
-//   step <= W: learning_rate * step / W, so the first step has rate 0 (W = 0: no warm-up, the first step has the peak);
+// Learning rate of optimizer step `step` (from 0), spec 8.3: with W = warmup_steps and D = decay_steps, counted from
+// the run's start, or D = W + decay_steps where decay_from says so,
+//   step <= W: learning_rate * step / W, so the first step has rate 0 (W = 0: no warm-up, the first step has the peak),
+//              or learning_rate * (step + 1) / (W + 1) with WarmUpForm::above_zero;
 //   step <= D: end + (peak - end) * (1 + cos(pi (step - W) / (D - W))) / 2;
 //   later: end.
-// D is the absolute step at which the cosine ends, not its length. The full benchmark sets D = 1,200,000 - W, so the
-// cosine spans 1,200,000 - 2 W steps and ends W steps before the horizon; the same D is what the log reports as
-// decay steps. Thread safe. Throws Error for a negative step.
+// gpt_oss_20b sets D = 1,200,000 - W counted from the start, so the cosine spans 1,200,000 - 2 W steps and ends W steps
+// before the horizon. The log reports decay_steps as it stands. Thread safe. Throws Error for a negative step.
 double learning_rate_at(const TrainConfig& train, int64_t step);
 
 }  // namespace timetrial

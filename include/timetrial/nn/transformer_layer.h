@@ -45,6 +45,8 @@ class TransformerLayer {
     feed_forward_.plan_forward(plan, tokens);
   }
 
+  const FeedForward& feed_forward() const { return feed_forward_; }
+
   // (N, hidden) both; out must not be in.
   void forward(const Tensor& out, const Tensor& in, Pass& pass) const {
     const Shape shape = in.shape();

@@ -2,6 +2,8 @@
 // logs. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "timetrial/config/pipeline_schedule.h"
@@ -14,8 +16,9 @@
 namespace timetrial {
 
 struct StepResult {
-  double loss = 0;           // mean nats per token over the global batch
-  double gradient_norm = 0;  // before clipping
+  double loss = 0;                                     // mean nats per token over the global batch
+  double gradient_norm = 0;                            // before clipping
+  std::vector<std::vector<int64_t>> expert_load = {};  // of StepReport; empty unless measured
 };
 
 // All tensors live in memory taken in the constructor (the CPU's matrix library takes scratch of its own inside its
@@ -24,14 +27,21 @@ class Executor {
  public:
   Executor(const Model& model, const RunConfig& config, Device device);
 
-  // Parameters drawn from `seed`, moments zero.
+  // Parameters drawn from `seed`, or filled by start_from's function; moments zero.
   void initialize(uint64_t seed);
+  // Where initialize takes the weights from instead of a seed: a checkpoint.
+  using FillWeights = std::function<void(ParameterStore&, StreamRef)>;
+  void start_from(FillWeights fill) { fill_ = std::move(fill); }
+  // Counts tokens per expert from now on; costs a wait per micro batch where work is queued.
+  void measure_expert_load() { measures_load_ = true; }
   // Queues one training step on this rank's rows.
   void train_step(const HostBatch& batch, double learning_rate, int64_t step);
   // Waits for the last queued step.
   StepResult result();
   // Sum of the losses over a batch's rows; weights and moments stay as they are. Waits.
   double evaluate(const HostBatch& batch);
+  // Tells `observer` of every op from now on; none when null.
+  void observe(OpObserver* observer) { stream_.observe(observer); }
   void zero_moments() { store_.zero_moments(stream_.ref()); }
 
   ParameterStore& parameters() { return store_; }
@@ -42,6 +52,7 @@ class Executor {
   void stage(const HostBatch& batch);
   MicroBatch micro_batch(int64_t first_row, int64_t rows) const;
   void execute(const Action& action);
+  void count_load(const Pass& pass);
   Pass pass(Mode mode, int slot);
 
   const Model& model_;
@@ -57,6 +68,9 @@ class Executor {
   Arena scratch_;
   OwnedTensor ids_, labels_, losses_, loss_sum_, evaluation_sum_;
   std::vector<int32_t> host_ids_, host_labels_;
+  FillWeights fill_;
+  bool measures_load_ = false;
+  std::vector<std::vector<int64_t>> load_;
 };
 
 }  // namespace timetrial

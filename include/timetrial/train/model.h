@@ -4,11 +4,16 @@
 
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "timetrial/config/run_config.h"
 #include "timetrial/parallel/pass.h"
 
 namespace timetrial {
+
+namespace checkpoint {
+struct Format;
+}
 
 struct MicroBatch {
   Tensor ids, labels;  // (N) int32 each; whole sequences one after another
@@ -30,6 +35,14 @@ class Model {
   // Adds the gradient of loss_scale * sum of the losses to every parameter's gradient. Releases pass.deferred as it
   // goes; the caller releases pass.stash.
   virtual void backward(const MicroBatch& batch, double loss_scale, Pass& pass) const = 0;
+
+  // Where forward leaves its logits (N, vocabulary rows) in training, for comparisons with other code; index -1 when
+  // they are never all there.
+  virtual SavedId logits() const { return {}; }
+
+  // Of every layer with experts, in order: where the rows of each expert begin, (experts + 1) int32, as forward left it
+  // in training; valid until backward.
+  virtual std::vector<Tensor> expert_begins(const Pass& /*pass*/) const { return {}; }
 };
 
 // One benchmark of the suite.
@@ -40,6 +53,8 @@ class Workload {
   virtual const Json& benchmark() const = 0;  // the content of its benchmark.json
   // Throws ConfigError for a shape or form this build cannot train.
   virtual std::unique_ptr<Model> make_model(const RunConfig& config, Device device) const = 0;
+  // How checkpoints of this shape name and lay out their tensors. Throws UserError when the workload has none.
+  virtual checkpoint::Format checkpoint_format(const RunConfig& config) const;
 };
 
 }  // namespace timetrial

@@ -22,6 +22,7 @@ class RunLog {
   // Everything the run was asked to do: submission, hyperparameters, schedule, parallelism, precision, effective
   // configuration.
   void configuration(const RunConfig& config, int64_t training_samples);
+  void evaluation_only();  // says that this log is of an evaluation alone
   void init_stop();
   void run_start();
   void block_start(int64_t samples);

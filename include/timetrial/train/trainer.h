@@ -21,6 +21,9 @@ struct RunResult {
   double evaluation_loss = 0;  // the last one; NaN before the first
 };
 
+// Mean nats per token over the whole evaluation set.
+double evaluate_all(Executor& executor, DataProvider& data, int64_t sequence_length);
+
 // One rank's run. Everything it needs is made by the caller before the clock starts; see apps/timetrial_worker.cpp.
 class Trainer {
  public:

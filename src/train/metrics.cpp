@@ -1,0 +1,57 @@
+// The JSON lines of --metrics.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/train/metrics.h"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "timetrial/base/error.h"
+
+namespace timetrial {
+
+namespace {
+
+class Metrics : public Reporter {
+ public:
+  Metrics(const std::string& path, std::unique_ptr<Reporter> next) : path_(path), next_(std::move(next)) {
+    if (std::filesystem::exists(path))
+      throw UserError(fmt::format("--metrics {}: exists already, and is not overwritten; give another file", path));
+    file_.open(path);
+    if (!file_) throw UserError(fmt::format("--metrics {}: cannot be made ({})", path, std::strerror(errno)));
+  }
+
+  void stage(const char* what) override { next_->stage(what); }
+  void evaluation(const EvaluationReport& report) override { next_->evaluation(report); }
+
+  void step(const StepReport& report) override {
+    // Ordered, because people read these lines too.
+    const nlohmann::ordered_json line = {{"step", report.step},
+                                         {"samples", report.samples},
+                                         {"loss", report.loss},
+                                         {"gradient_norm", report.gradient_norm},
+                                         {"learning_rate", report.learning_rate},
+                                         {"tokens", report.tokens},
+                                         {"seconds", report.seconds},
+                                         {"expert_load", report.expert_load}};
+    file_ << line.dump() << '\n';
+    file_.flush();
+    if (!file_) throw UserError(fmt::format("--metrics {}: cannot be written ({})", path_, std::strerror(errno)));
+    next_->step(report);
+  }
+
+ private:
+  std::string path_;
+  std::unique_ptr<Reporter> next_;
+  std::ofstream file_;
+};
+
+}  // namespace
+
+std::unique_ptr<Reporter> make_metrics(const std::string& path, std::unique_ptr<Reporter> next) {
+  return std::make_unique<Metrics>(path, std::move(next));
+}
+
+}  // namespace timetrial
