@@ -39,6 +39,8 @@ else()
 endif()
 find_package(ZLIB QUIET)
 timetrial_require(ZLIB zlib1g-dev)
+find_package(Boost QUIET)
+timetrial_require(Boost libboost-math-dev)
 
 # Two of these ship no CMake package; oneDNN's own asks for OpenCL headers, which its C interface does not need.
 function(timetrial_find_plain name header library debian)
