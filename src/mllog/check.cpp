@@ -221,6 +221,8 @@ CheckReport Checker::check(const std::string& path) const {
   return state_->check(path, state_->shelf.choice_for(path));
 }
 
+const std::string& Checker::ruleset() const { return state_->options.ruleset; }
+
 CheckReport check_log(const std::string& path, const CheckOptions& options) { return Checker(options).check(path); }
 
 }  // namespace timetrial::mllog

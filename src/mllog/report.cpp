@@ -4,16 +4,18 @@
 
 #include <set>
 
+#include "timetrial/base/error.h"
 #include "timetrial/mllog/check.h"
 
 namespace timetrial::mllog {
 
 namespace {
 
-Json findings_json(const std::vector<Finding>& findings) {
+Json findings_json(const std::vector<Finding>& findings, const std::string& file) {
   Json list = Json::array();
   for (const Finding& finding : findings)
     list.push_back({{"severity", finding.severity == Severity::error ? "error" : "warning"},
+                    {"file", file},
                     {"key", finding.key},
                     {"line", finding.line},
                     {"rule", finding.rule},
@@ -36,6 +38,18 @@ std::string rules_name(const CheckReport& report) {
              ? fmt::format("ruleset {}", report.ruleset)
              : fmt::format("ruleset {}, {} {}", report.ruleset,
                            report.division.empty() ? "no division" : report.division, report.benchmark);
+}
+
+const char* name_of(OfficialOutcome outcome) {
+  switch (outcome) {
+    case OfficialOutcome::pass:
+      return "pass";
+    case OfficialOutcome::fail:
+      return "fail";
+    case OfficialOutcome::dies:
+      return "dies";
+  }
+  throw Error("an official outcome without a name");
 }
 
 const char* verdict(const CheckReport& report) {
@@ -72,6 +86,8 @@ Json CheckReport::to_json() const {
       {"schema", "timetrial.check/1"},
       {"log", path},
       {"ruleset", ruleset},
+      {"ruleset_chosen_by", ruleset_chosen_by},
+      {"official", {{"outcome", name_of(official)}, {"dies_of", official_dies_of}}},
       {"benchmark", benchmark},
       {"division", division},
       {"verdict", verdict(*this)},
@@ -83,9 +99,9 @@ Json CheckReport::to_json() const {
       {"records", records},
       {"counts",
        {{"passed", counts.passed}, {"failed", counts.failed}, {"scaled", counts.scaled}, {"absent", counts.absent}}},
-      {"errors", findings_json(errors)},
-      {"warnings", findings_json(warnings)},
-      {"remarks", findings_json(remarks)},
+      {"errors", findings_json(errors, path)},
+      {"warnings", findings_json(warnings, path)},
+      {"remarks", findings_json(remarks, path)},
       {"scaled", list},
       {"scaled_from_log", scaled_from_log}};
 }

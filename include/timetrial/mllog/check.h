@@ -95,6 +95,8 @@ class Checker {
   // Reads the log once, and once more if it declares scaled rules; memory does not grow with the log. Throws DataError
   // when the file cannot be used: missing, unreadable, a folder, binary without any record. Thread-safe.
   CheckReport check(const std::string& path) const;
+  // The ruleset as asked for: a version, or kAutomaticRuleset.
+  const std::string& ruleset() const;
 
  private:
   struct State;
