@@ -15,7 +15,8 @@ namespace {
 struct RunArguments {
   std::string config;
   std::vector<std::string> overrides;
-  bool dry_run = false, json = false, clear_caches = false;
+  bool dry_run = false, json = false, clear_caches = false, evaluate_only = false;
+  std::string checkpoint, division, metrics;
 };
 
 std::shared_ptr<RunArguments> add_common(CLI::App& command) {
@@ -34,6 +35,10 @@ std::vector<std::string> worker_line(const RunArguments& arguments) {
   for (const std::string& text : arguments.overrides) line.insert(line.end(), {"--set", text});
   if (arguments.json) line.push_back("--json");
   if (arguments.clear_caches) line.push_back("--clear-caches");
+  if (!arguments.checkpoint.empty()) line.insert(line.end(), {"--set", "data.checkpoint=" + arguments.checkpoint});
+  if (!arguments.division.empty()) line.insert(line.end(), {"--set", "submission.division=" + arguments.division});
+  if (arguments.evaluate_only) line.push_back("--eval-only");
+  if (!arguments.metrics.empty()) line.insert(line.end(), {"--metrics", arguments.metrics});
   return line;
 }
 
@@ -47,6 +52,7 @@ void add_run_command(CLI::App& app) {
       "  timetrial run configs/small/gpt_oss_20b.json\n"
       "  timetrial run configs/small/gpt_oss_20b.json --set train.seed=7 --set output.folder=runs/seed7\n"
       "  timetrial run configs/small/gpt_oss_20b.json --dry-run      the plan and the exact command, nothing started\n"
+      "  timetrial run configs/small/llama31_405b.json --eval-only --checkpoint DIR      the loss of a checkpoint\n"
       "Exit code: 0 target reached, 1 not reached or rules broken, 2 something to mend in the input, 3 the machine "
       "failed.\n"
       "All config keys: timetrial keys");
@@ -55,12 +61,42 @@ void add_run_command(CLI::App& app) {
                     "print the plan and the command that would be started, start nothing");
   command->add_flag("--clear-caches", arguments->clear_caches,
                     "drop the operating system's file caches before the run, as the rules ask (needs root)");
+  command->add_option("--division", arguments->division, "the same as --set submission.division=...")
+      ->type_name("closed|open");
+  command->add_option("--checkpoint", arguments->checkpoint, "start from this folder of safetensors")->type_name("DIR");
+  command->add_flag("--eval-only", arguments->evaluate_only,
+                    "print and log the loss of --checkpoint over the evaluation set; train nothing");
+  command
+      ->add_option("--metrics", arguments->metrics,
+                   "write one JSON line per step into this new file: loss, gradient norm, rate, tokens, seconds, "
+                   "expert load")
+      ->type_name("FILE");
   command->callback([arguments] {
     std::vector<std::string> line = worker_line(*arguments);
     if (arguments->dry_run) {
       line.push_back("--plan");
       line.insert(line.end(), {"--command", launch::command_line(worker_line(*arguments))});
     }
+    launch::become(line);
+  });
+}
+
+void add_profile_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "profile", "train a few steps without a log and show where their time goes, beside what this machine can do");
+  command->footer(
+      "Examples:\n"
+      "  timetrial profile configs/small/gpt_oss_20b.json\n"
+      "  timetrial profile configs/small/gpt_oss_20b.json --steps 50 --set device.threads=1\n"
+      "The ceilings are measured at the start: a large product, and the sum of two large arrays.");
+  auto arguments = add_common(*command);
+  auto steps = std::make_shared<int64_t>(20);
+  command->add_option("--steps", *steps, "steps to look at, after three that are not counted")
+      ->check(CLI::Range(int64_t{1}, int64_t{1000000}))
+      ->capture_default_str();
+  command->callback([arguments, steps] {
+    std::vector<std::string> line = worker_line(*arguments);
+    line.insert(line.end(), {"--profile", std::to_string(*steps)});
     launch::become(line);
   });
 }

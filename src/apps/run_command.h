@@ -1,4 +1,4 @@
-// `timetrial run` and `timetrial plan`.
+// `timetrial run`, `timetrial plan` and `timetrial profile`.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -6,8 +6,9 @@
 
 namespace timetrial::apps {
 
-// Both hand the config to the worker program, which holds the engine; they return only for errors and --dry-run.
+// They hand the config to the worker program, which holds the engine; they return only for errors and --dry-run.
 void add_run_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
+void add_profile_command(CLI::App& app);
 
 }  // namespace timetrial::apps

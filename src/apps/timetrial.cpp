@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/check_command.h"
+#include "apps/checkpoint_command.h"
 #include "apps/data_command.h"
 #include "apps/exit_code.h"
 #include "apps/run_command.h"
@@ -19,8 +20,10 @@ int main(int argc, char** argv) {
     int exit_code = apps::kSuccess;
     apps::add_run_command(app);
     apps::add_plan_command(app);
+    apps::add_profile_command(app);
     apps::add_check_command(app, exit_code);
     apps::add_data_command(app, exit_code);
+    apps::add_checkpoint_command(app, exit_code);
     app.add_subcommand("keys", "every config key: type, range, default, meaning")->callback([] {
       fmt::print("{}", config_help());
     });

@@ -16,7 +16,14 @@ int main(int argc, char** argv) {
     app.add_option("CONFIG", arguments.config, "the run's JSON file")->required();
     app.add_option("--set", arguments.overrides, "override one key")->type_name("KEY=VALUE")->allow_extra_args(false);
     app.add_flag("--plan", arguments.plan, "print the plan and stop");
+    app.add_option("--profile", arguments.profile, "profile this many steps instead of training")
+        ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
     app.add_flag("--json", arguments.json, "print the plan or the outcome as JSON");
+    app.add_flag("--eval-only", arguments.evaluate_only, "evaluate a checkpoint, train nothing");
+    app.add_option("--metrics", arguments.metrics, "write one JSON line per step into this new file")
+        ->type_name("FILE");
+    app.add_option("--verify-checkpoint", arguments.verify_checkpoint, "hold a checkpoint against the run's model")
+        ->type_name("DIR");
     app.add_flag("--clear-caches", arguments.clear_caches, "drop file caches before the run (needs root)");
     app.add_option("--command", arguments.command, "line to print below the plan")->needs("--plan")->group("");
     try {

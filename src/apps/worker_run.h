@@ -18,12 +18,17 @@ struct WorkerArguments {
   std::string config;
   std::vector<std::string> overrides;
   bool plan = false, json = false, clear_caches = false;
-  std::string command;  // what `run --dry-run` would start; printed below the plan
+  int64_t profile = 0;  // steps to profile instead of training
+  bool evaluate_only = false;
+  std::string metrics;            // file for step metrics; empty: none
+  std::string verify_checkpoint;  // folder to hold against the run's model instead of training; empty: none
+  std::string command;            // what `run --dry-run` would start; printed below the plan
 };
 
 struct RunOptions {
   bool clear_caches = false;
-  bool json = false;  // the outcome as one JSON object instead of a sentence
+  bool json = false;         // the outcome as one JSON object instead of a sentence
+  std::string metrics = {};  // file for step metrics; empty: none
 };
 
 // Trains `workload` as configured and prints the one line of the outcome; returns the exit code. Tests come in here

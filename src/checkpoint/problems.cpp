@@ -73,7 +73,7 @@ std::vector<std::string> problems(const Format& format, const CheckpointFolder& 
         fmt::format("{}: is quantised ({}); only bf16, fp16, fp32 and fp64 weights can be read, convert it "
                     "with the tools of its makers first",
                     folder.path(), method));
-  std::set<std::string> known;
+  std::set<std::string> known(format.ignored.begin(), format.ignored.end());
   for (const MappedParameter& parameter : format.parameters)
     for (const Piece& piece : parameter.pieces) {
       known.insert(piece.tensor);

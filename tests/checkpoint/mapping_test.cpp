@@ -20,7 +20,7 @@ class Mapped : public testing::CheckpointFiles {
     return values;
   }
   static Format format_of(std::vector<MappedParameter> parameters) {
-    return {.parameters = std::move(parameters), .config = nullptr, .free_config_keys = {}};
+    return {.parameters = std::move(parameters), .config = nullptr};
   }
   std::vector<std::string> wrong(const Format& format) const { return problems(format, CheckpointFolder(root_)); }
 };

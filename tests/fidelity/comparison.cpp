@@ -33,6 +33,7 @@ struct Machine {
         model(wrapped(workload->make_model(config, {}), settings)),
         executor(*model, config, {}),
         format(workload->checkpoint_format(config)) {
+    if (!settings.overrides.empty()) format.config = nullptr;  // config.json alone would give a fault away
     load_weights(executor.parameters(), format, golden.folder() + "/model.safetensors", executor.stream());
   }
 
@@ -182,7 +183,8 @@ std::vector<std::string> all_cases() {
   std::vector<std::string> cases;
   for (const auto& workload : std::filesystem::directory_iterator(kGolden))
     for (const auto& folder : std::filesystem::directory_iterator(workload.path()))
-      cases.push_back(workload.path().filename().string() + "/" + folder.path().filename().string());
+      if (!folder.path().filename().string().starts_with("fault_"))
+        cases.push_back(workload.path().filename().string() + "/" + folder.path().filename().string());
   std::sort(cases.begin(), cases.end());
   return cases;
 }

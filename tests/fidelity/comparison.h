@@ -38,7 +38,7 @@ class Golden {
   checkpoint::CheckpointFolder recorded_;
 };
 
-// Every case committed under tests/fidelity/golden.
+// Every case under tests/fidelity/golden but those recorded with a fault, fault_*.
 std::vector<std::string> all_cases();
 
 struct EngineSettings {

@@ -64,7 +64,12 @@ class Case:
     prepare: object = None  # (state dict) -> None: changes weights before anything runs
     losses: object = None  # (model, ids, labels) -> (per-token losses, objective, logits); default: cross entropy
     rename: object = None  # parameter name -> stored name, or None to leave it out
+    split: object = None  # (stored name, tensor) -> list of (stored name, tensor)
     after_step: object = None  # (model) -> None, after every training step
+
+
+def parts(case, name, value):
+    return case.split(name, value) if case.split else [(name, value)]
 
 
 def plain_losses(model, ids, labels):
@@ -118,7 +123,7 @@ SCHEDULE = {"peak": 0.01, "end": 0.001, "warmup": 4, "decay": 24, "beta_1": 0.9,
             "weight_decay": 0.1, "clip": 0.5}
 
 
-def record(case, seed):
+def record(case, seed, kinds=("f32", "f64")):
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     folder = GOLDEN / case.workload / case.name
@@ -132,7 +137,8 @@ def record(case, seed):
         state[name] = torch.randn(value.shape) * 0.25 + (1.0 if value.dim() == 1 and "norm" in name else 0.0)
     if case.prepare:
         case.prepare(state)
-    stored_state = {(case.rename(n) if case.rename else n): v.contiguous() for n, v in state.items()}
+    stored_state = {part: value.contiguous() for n, v in state.items()
+                    for part, value in parts(case, case.rename(n) if case.rename else n, v)}
     safetensors.torch.save_file(stored_state, folder / "model.safetensors", {"format": "pt"})
     (folder / "config.json").write_text(model.config.to_json_string(use_diff=False) if hasattr(model, "config") else "{}")
 
@@ -142,8 +148,9 @@ def record(case, seed):
     schedule = dict(SCHEDULE, form=case.overrides.get("train.warmup_form", "from_zero"),
                     **{"from": case.overrides.get("train.decay_from", "start")})
     golden = {"tokens": tokens.to(torch.int32)}
-    for kind, dtype in (("f32", torch.float32), ("f64", torch.float64)):
-        double = dtype == torch.float64
+    for kind in kinds:
+        double = kind == "f64"
+        dtype = torch.float64 if double else torch.float32
         with lifted(case.modules, double):
             model = case.make().to(dtype)
             model.load_state_dict({n: v.to(dtype) for n, v in state.items()}, strict=False)
@@ -158,7 +165,8 @@ def record(case, seed):
             squares = 0.0
             for name, parameter in named_parameters(case, model):
                 gradient = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
-                golden[f"{kind}.gradient.{name}"] = gradient.detach().clone()
+                for part, value in parts(case, name, gradient.detach().clone()):
+                    golden[f"{kind}.gradient.{part}"] = value
                 squares += float(gradient.double().pow(2).sum())
             golden[f"{kind}.norm"] = torch.tensor([math.sqrt(squares)], dtype=dtype)
             if case.trajectory:

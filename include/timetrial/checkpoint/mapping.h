@@ -44,8 +44,10 @@ struct MappedParameter {
 struct Format {
   std::vector<MappedParameter> parameters;
   Json config;  // config.json of this shape, for transformers
+  // Tensors that a checkpoint may hold beside these, and that are not read: copies of others.
+  std::vector<std::string> ignored = {};
   // config.json keys that do not say what the model computes, so that a stored value may differ.
-  std::vector<std::string> free_config_keys;
+  std::vector<std::string> free_config_keys = {};
 };
 
 // Throws Error when pieces overlap, leave gaps or do not suit their layout: a mapping that is a bug.

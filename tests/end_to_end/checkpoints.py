@@ -1,0 +1,236 @@
+"""Checkpoints, evaluation alone and step metrics, through the programs as a user runs them.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import os
+import subprocess
+
+import programs
+from programs import SOURCE, Case, records, run, values
+
+FORMS = [("gpt_oss_20b", "published"), ("gpt_oss_20b", "submitted"), ("llama31_405b", "reference")]
+
+
+class Trained(Case):
+    """A few steps of training whose weights are kept."""
+
+    def trained(self, workload, form, **changes):
+        more = {"evaluation__skip_first": 0, "model__vocabulary_multiple": 1} if workload == "llama31_405b" else {}
+        config = self.tiny_config(workload=workload, form=form, train__max_steps=6, evaluation__every_samples=48,
+                                  output__checkpoint=str(self.folder / "weights"), **more, **changes)
+        done = run("run", config)
+        self.assertEqual(done.returncode, 1, done.stderr)  # six steps reach no target
+        return config, values(self.folder / "run" / "result_0.txt", "eval_accuracy")[-1]
+
+
+class Checkpoints(Trained):
+    def test_evaluation_alone_gives_the_loss_that_training_saw(self):
+        for workload, form in FORMS:
+            with self.subTest(workload=workload, form=form):
+                self.setUp()
+                config, loss = self.trained(workload, form)
+                done = run("run", config, "--eval-only", "--checkpoint", self.folder / "weights",
+                           "--set", f"output.folder={self.folder / 'evaluated'}")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn(f"evaluation loss {loss:.6f} over 8 sequences", done.stdout)
+                log = self.folder / "evaluated" / "result_0.txt"
+                self.assertEqual(values(log, "eval_accuracy"), [loss])  # fp32 weights: to the last bit
+                self.assertEqual(values(log, "timetrial_evaluation_only"), [True])
+                stop = [r for r in records(log) if r["key"] == "run_stop"]
+                self.assertEqual(stop[0]["metadata"]["status"], "aborted")  # never to be taken for a result
+                self.assertEqual(values(log, "tracked_stats"), [])
+
+    def test_evaluation_alone_needs_no_training_data(self):
+        config, loss = self.trained("llama31_405b", "reference")
+        for file in self.folder.glob("tiny-train.*"):
+            file.unlink()
+        done = run("run", config, "--eval-only", "--checkpoint", self.folder / "weights", "--json",
+                   "--set", f"output.folder={self.folder / 'evaluated'}")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["evaluation_loss"], loss)
+
+    def test_training_goes_on_from_a_checkpoint(self):
+        config, loss = self.trained("gpt_oss_20b", "submitted")
+        done = run("run", config, "--checkpoint", self.folder / "weights", "--set", "output.checkpoint=",
+                   "--set", f"output.folder={self.folder / 'more'}", "--set", "train.learning_rate=0")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(values(self.folder / "more" / "result_0.txt", "eval_accuracy")[-1], loss)
+
+    def test_evaluation_alone_without_weights_is_refused(self):
+        self.assert_one_line_error(run("run", self.tiny_config(), "--eval-only"), "--checkpoint DIR")
+        self.assertFalse((self.folder / "run").exists())
+
+    def test_inspect_verify_convert(self):
+        config, loss = self.trained("gpt_oss_20b", "published")
+        weights = self.folder / "weights"
+        seen = run("checkpoint", "inspect", weights)
+        self.assertEqual(seen.returncode, 0, seen.stderr)
+        self.assertIn("model_type: gpt_oss", seen.stdout)
+        self.assertIn("model.layers.*.mlp.experts.gate_up_proj", seen.stdout)
+        listed = json.loads(run("checkpoint", "inspect", weights, "--json").stdout)
+        self.assertEqual(listed["files"], 1)
+        self.assertEqual({t["type"] for t in listed["tensors"]}, {"F32"})
+        sound = run("checkpoint", "verify", weights, "--config", config)
+        self.assertEqual(sound.returncode, 0, sound.stdout + sound.stderr)
+        self.assertIn("fits gpt_oss_20b", sound.stdout)
+        other = run("checkpoint", "verify", weights, "--config", config, "--set", "model.ffn=64")
+        self.assertEqual(other.returncode, 1)
+        self.assertIn("config.json: intermediate_size is 96, the run's model has 64", other.stdout)
+
+        # The same type: bit by bit, whatever the shards.
+        again = self.folder / "again"
+        done = run("checkpoint", "convert", weights, again, "--dtype", "fp32", "--shard-gb", "0.0005")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        shards = sorted(again.glob("model-*-of-*.safetensors"))
+        self.assertGreater(len(shards), 3)
+        back = self.folder / "back"
+        self.assertEqual(run("checkpoint", "convert", again, back, "--dtype", "fp32").returncode, 0)
+        self.assertEqual((back / "model.safetensors").read_bytes(), (weights / "model.safetensors").read_bytes())
+
+        # bf16 and back to fp32 loses digits once, bf16 to bf16 nothing; the loss moves a little.
+        half = self.folder / "half"
+        self.assertEqual(run("checkpoint", "convert", weights, half, "--dtype", "bf16").returncode, 0)
+        self.assertEqual(json.loads((half / "config.json").read_text())["dtype"], "bfloat16")
+        evaluated = run("run", config, "--eval-only", "--checkpoint", half, "--json", "--set", "output.checkpoint=",
+                        "--set", f"output.folder={self.folder / 'evaluated'}")
+        self.assertEqual(evaluated.returncode, 0, evaluated.stderr)
+        other_loss = json.loads(evaluated.stdout)["evaluation_loss"]
+        self.assertNotEqual(other_loss, loss)
+        self.assertAlmostEqual(other_loss, loss, delta=0.01 * loss)
+        self.assert_one_line_error(run("checkpoint", "convert", weights, half), "never overwritten")
+        self.assert_one_line_error(run("checkpoint", "convert", weights, self.folder / "x", "--dtype", "int8"), "int8")
+
+    def test_what_does_not_fit_is_named_before_anything_is_written(self):
+        config, _ = self.trained("llama31_405b", "reference")
+        file = self.folder / "weights" / "model.safetensors"
+        whole = file.read_bytes()
+
+        def refused(*needles):
+            done = run("run", config, "--checkpoint", self.folder / "weights", "--set", "output.checkpoint=",
+                       "--set", f"output.folder={self.folder / 'no'}")
+            self.assert_one_line_error(done, *needles)
+            self.assertFalse((self.folder / "no").exists())
+
+        file.write_bytes(whole[:-100])
+        refused("model.safetensors: is truncated: tensor model.norm.weight")
+        file.write_bytes(whole.replace(b"model.norm.weight", b"model.nork.weight", 1))
+        refused("tensor model.norm.weight of shape (128) is missing", "2 problems in all")
+        length = int.from_bytes(whole[:8], "little")
+        header = whole[8:8 + length].replace(b'"model.norm.weight":{"dtype":"F32","shape":[128]',
+                                             b'"model.norm.weight":{"dtype":"F32","shape":[1,1]')
+        file.write_bytes(whole[:8] + header + whole[8 + length:])
+        refused("tensor model.norm.weight of shape (1, 1) and type F32 has 512 bytes, it needs 4")
+        file.unlink()
+        refused("has neither model.safetensors nor model.safetensors.index.json")
+
+    def test_values_that_are_no_numbers_are_found(self):
+        config, _ = self.trained("llama31_405b", "reference")
+        file = self.folder / "weights" / "model.safetensors"
+        content = bytearray(file.read_bytes())
+        content[-4:] = b"\x00\x00\xc0\x7f"
+        file.write_bytes(content)
+        done = run("checkpoint", "verify", self.folder / "weights")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("model.norm.weight: 1 values are no finite numbers, the first at element 127", done.stdout)
+        self.assertEqual(run("checkpoint", "verify", self.folder / "weights", "--quick").returncode, 0)
+        done = run("run", config, "--eval-only", "--checkpoint", self.folder / "weights", "--set", "output.checkpoint=",
+                   "--set", f"output.folder={self.folder / 'no'}")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("tensor model.norm.weight holds nan at element 127", done.stderr.splitlines()[-1])
+
+    def test_transformers_loads_what_is_written(self):
+        python = os.environ.get("TIMETRIAL_REFERENCE_PYTHON")
+        if not python:
+            self.skipTest("no Python with torch and transformers; set TIMETRIAL_REFERENCE_PYTHON")
+        for workload, form in FORMS[1:]:
+            with self.subTest(workload=workload, form=form):
+                self.setUp()
+                _, loss = self.trained(workload, form)
+                line = [python, "-B", SOURCE / "tests/reference/evaluate_exported.py", self.folder / "weights",
+                        f"{self.folder / 'tiny'}-validation", "8", "128"]
+                done = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=False)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertAlmostEqual(float(done.stdout.split()[-1]), loss, delta=1e-5 * loss)
+
+
+class Metrics(Trained):
+    def test_one_line_per_step(self):
+        config = self.tiny_config()
+        file = self.folder / "metrics.jsonl"
+        done = run("run", config, "--metrics", file)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        logged = values(self.folder / "run" / "result_0.txt", "tracked_stats")
+        self.assertEqual([line["step"] for line in lines], list(range(1, 21)))
+        self.assertEqual([line["samples"] for line in lines], [8 * step for step in range(1, 21)])
+        for line, record in zip(lines, logged):
+            self.assertEqual(line["loss"], record["reduced_train_loss"])
+            self.assertEqual(line["gradient_norm"], record["gradient_norm"])
+            self.assertEqual(line["learning_rate"], record["learning_rate"])
+            self.assertEqual(line["tokens"], 8 * 128)
+            self.assertGreater(line["seconds"], 0)
+            self.assertEqual(len(line["expert_load"]), 4)  # layers
+            for layer in line["expert_load"]:
+                self.assertEqual(len(layer), 8)
+                self.assertEqual(sum(layer), 8 * 128 * 2)  # every token goes to two experts
+        self.assertGreater(len({tuple(line["expert_load"][0]) for line in lines}), 1)
+        self.assert_one_line_error(run("run", config, "--metrics", file, "--set", f"output.folder={self.folder / 'b'}"),
+                                   "metrics.jsonl", "not overwritten")
+
+    def test_a_dense_model_has_no_expert_load(self):
+        config = self.tiny_config(workload="llama31_405b", train__max_steps=5, evaluation__skip_first=0)
+        file = self.folder / "metrics.jsonl"
+        self.assertEqual(run("run", config, "--metrics", file).returncode, 1)
+        self.assertEqual([json.loads(line)["expert_load"] for line in file.read_text().splitlines()], [[]] * 5)
+
+
+class Gate(Case):
+    """A run that claims the benchmark and cannot be it does not start."""
+
+    def config(self, workload, **changes):
+        path = self.folder / "full.json"
+        content = {"workload": workload, "variant": "full", "data.train": "nowhere", "data.validation": "nowhere",
+                   "output.folder": str(self.folder / "run")}
+        content.update({key.replace("__", "."): value for key, value in changes.items()})
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return path
+
+    def test_names_the_rule(self):
+        for workload, changes, needles in [
+            ("llama31_405b", {"train__learning_rate": 1e-4}, ["/train/learning_rate", "closed rules", "8e-05"]),
+            ("llama31_405b", {"evaluation__skip_first": 0}, ["/evaluation/skip_first", "14"]),
+            ("gpt_oss_20b", {"evaluation__samples": 512}, ["/evaluation/samples", "1024"]),
+            ("gpt_oss_20b", {"train__clip_norm": 2, "train__beta_2": 0.99}, ["(and 1 more)"]),
+        ]:
+            done = run("run", self.config(workload, **changes))
+            self.assert_one_line_error(done, *needles)
+            self.assertFalse((self.folder / "run").exists())
+            self.assertEqual(run("run", self.config(workload, **changes), "--dry-run").returncode, 2)
+            self.assertEqual(run("plan", self.config(workload, **changes)).returncode, 0)
+
+    def test_the_open_division_lifts_it(self):
+        config = self.config("gpt_oss_20b", train__clip_norm=2)
+        self.assertEqual(run("run", config, "--dry-run", "--division", "open").returncode, 0)
+        config = self.config("gpt_oss_20b", model__sequence_length=4096)
+        self.assert_one_line_error(run("run", config, "--division", "open"), "/model/sequence_length", "open rules")
+
+
+class SmallLlama(Case):
+    def test_reaches_its_target_after_skipped_evaluations(self):
+        done = run("run", SOURCE / "configs/small/llama31_405b.json", "--set", f"output.folder={self.folder / 'run'}",
+                   "--set", "train.seed=1", cwd=SOURCE)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("rules: pass", done.stdout)
+        log = self.folder / "run" / "result_0.txt"
+        evaluations = [r["metadata"]["samples_count"] for r in records(log) if r["key"] == "eval_accuracy"]
+        self.assertEqual(evaluations[0], 3 * 1024)  # two are skipped
+        self.assertEqual(evaluations, [evaluations[0] + 1024 * i for i in range(len(evaluations))])
+        losses = values(log, "eval_accuracy")
+        self.assertLessEqual(losses[-1], values(log, "target_accuracy")[0])
+        first_rate = next(r["value"]["learning_rate"] for r in records(log) if r["key"] == "tracked_stats")
+        self.assertAlmostEqual(first_rate, 0.006 / 51, places=12)  # not zero at the first step
+
+
+if __name__ == "__main__":
+    programs.main()
