@@ -22,10 +22,10 @@ prepare_gcide
 
 # The official MLPerf checker, for the agreement tests. Without network they are skipped, which the counts show.
 official="$root/.venv/bin/python"
-if ! { [ -x "$official" ] && "$official" -c 'import mlperf_logging' 2>/dev/null; }; then
+if ! { [ -x "$official" ] && "$official" -c 'import mlperf_logging, pandas' 2>/dev/null; }; then
   say "installing the official checker into .venv"
   python3 -m venv "$root/.venv" >/dev/null && "$root/.venv/bin/pip" install -q --disable-pip-version-check \
-    mlperf-logging==4.1.68 pyyaml numpy scipy || say "the official checker could not be installed (no network?): its tests are skipped"
+    mlperf-logging==4.1.68 pyyaml numpy scipy pandas || say "the official checker could not be installed (no network?): its tests are skipped"
 fi
 [ -x "$official" ] && export TIMETRIAL_MLPERF_PYTHON="$official"
 

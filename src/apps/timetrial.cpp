@@ -8,7 +8,9 @@
 #include "apps/checkpoint_command.h"
 #include "apps/data_command.h"
 #include "apps/exit_code.h"
+#include "apps/results_command.h"
 #include "apps/run_command.h"
+#include "apps/score_command.h"
 #include "timetrial/config/run_config.h"
 
 int main(int argc, char** argv) {
@@ -22,6 +24,8 @@ int main(int argc, char** argv) {
     apps::add_plan_command(app);
     apps::add_profile_command(app);
     apps::add_check_command(app, exit_code);
+    apps::add_score_command(app, exit_code);
+    apps::add_results_command(app, exit_code);
     apps::add_data_command(app, exit_code);
     apps::add_checkpoint_command(app, exit_code);
     app.add_subcommand("keys", "every config key: type, range, default, meaning")->callback([] {

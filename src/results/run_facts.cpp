@@ -139,6 +139,7 @@ class Collector : public mllog::LogVisitor {
   }
 
   RunFacts finish() {
+    if (step_seconds_.empty()) step_seconds_ = std::move(mean_step_seconds_);
     if (!step_seconds_.empty()) {
       facts_.steps = times_of("train_step_time", std::move(step_seconds_));
     } else if (!samples_per_second_.empty() && facts_.batch) {
@@ -180,7 +181,9 @@ class Collector : public mllog::LogVisitor {
   void statistics(const Json& value) {
     if (!facts_.started_ms) return;
     const std::optional<double> step = member_number(value, "train_step_time");
-    if (step && *step > 0) step_seconds_.push_back(*step);
+    // Many logs hold a mean per block besides; only the steps' own records have a loss beside the time.
+    const bool own = value.is_object() && (value.contains("reduced_train_loss") || value.contains("train_loss"));
+    if (step && *step > 0) (own ? step_seconds_ : mean_step_seconds_).push_back(*step);
     const std::optional<double> rate = member_number(value, "throughput");
     if (rate && *rate > 0) samples_per_second_.push_back(*rate);
   }
@@ -219,7 +222,7 @@ class Collector : public mllog::LogVisitor {
   Event event_ = Event::statistics;  // of the record that header() took
   bool stopped_ = false;
   std::optional<double> init_start_, evaluation_start_, block_start_, block_from_;
-  std::vector<double> step_seconds_, samples_per_second_, block_seconds_per_sample_;
+  std::vector<double> step_seconds_, mean_step_seconds_, samples_per_second_, block_seconds_per_sample_;
 };
 
 }  // namespace

@@ -60,7 +60,8 @@ TEST(ReferencePoints, PruneWhatTheDigestNames) {
                                                              {"llama31_405b", {}}};
   for (const auto& [benchmark, batches] : pruned) {
     std::vector<double> found;
-    for (const ReferencePoint& point : reference_points("6.0.0", benchmark)->points)
+    const auto points = reference_points("6.0.0", benchmark);
+    for (const ReferencePoint& point : points->points)
       if (point.pruned) found.push_back(point.batch);
     EXPECT_EQ(found, batches) << benchmark;
   }
@@ -81,7 +82,8 @@ Json document(const std::vector<std::pair<double, double>>& means) {
 
 std::vector<double> kept(const std::vector<std::pair<double, double>>& means) {
   std::vector<double> batches;
-  for (const ReferencePoint& point : parse_reference_points(document(means), "x", "test")->points)
+  const auto points = parse_reference_points(document(means), "x", "test");
+  for (const ReferencePoint& point : points->points)
     if (!point.pruned) batches.push_back(point.batch);
   return batches;
 }

@@ -237,6 +237,19 @@ TEST(RunFacts, ThroughputAndBlocksStandInForStepTimes) {
   EXPECT_DOUBLE_EQ(rate.steps->median, 0.5);
 }
 
+TEST(RunFacts, ABlocksMeanIsNoStepWhereStepsAreLogged) {
+  const ResultFolder folder;
+  SampleLog log = test::log_of({});
+  for (const double seconds : {0.2, 0.2, 0.3})
+    test::insert_before(log, "run_stop",
+                        {"tracked_stats", {{"train_step_time", seconds}, {"reduced_train_loss", 4.0}}});
+  folder.put(0, log);
+  const RunFacts facts = read_run_facts(folder.path() + "/result_0.txt");
+  EXPECT_EQ(facts.steps->count, 3);
+  EXPECT_DOUBLE_EQ(facts.steps->median, 0.2);
+  EXPECT_DOUBLE_EQ(facts.steps->most, 0.3);
+}
+
 TEST(RunFacts, OddValuesAreAbsent) {
   const ResultFolder folder;
   SampleLog log = test::log_of({});
