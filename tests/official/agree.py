@@ -1,10 +1,11 @@
-# Does `timetrial check` judge as MLPerf's own compliance checker does? Hundreds of bent logs through both.
+# Does `timetrial check` judge as MLPerf's own compliance checker does? Thousands of bent logs through both.
 # SPDX-License-Identifier: Apache-2.0
 """agree.py --python PYTHON --writer WRITE_SCRIPTED_LOG --checker CHECK_PROGRAM
 agree.py --python PYTHON --checker CHECK_PROGRAM --small LOG
 
-The first form writes the scripted full-size log, which both checkers must pass, and compares verdict, failing keys and
-warned keys on its mutations. The second runs both on the log of a small run: the official checker must fail exactly
+The first form writes the scripted full-size log, which both checkers must pass, and compares outcome (pass, fail, or
+dying of an exception), failing keys and warned keys on its mutations, and on bent logs of every benchmark, division and
+ruleset. The second runs both on the log of a small run: the official checker must fail exactly
 the keys that the log declares as scaled. PYTHON, or else the environment variable TIMETRIAL_MLPERF_PYTHON, names a
 Python that has the package mlperf-logging; without one the exit code is 77, skipped, or 1 when
 TIMETRIAL_REQUIRE_MLPERF=1. CHECK_PROGRAM is timetrial or check_logs.
@@ -19,6 +20,8 @@ import sys
 import tempfile
 
 RULESET = "6.0.0"
+PER_LOG = 50  # drawn cases about single keys, of each benchmark's log
+AT_ONCE = 500  # logs on one command line of ours
 ALIASES = {"target": "eval_accuracy", "batch": "global_batch_size"}
 
 
@@ -39,14 +42,14 @@ class Official:
 
         mlp_compliance.yaml.load = load_once
 
-    def judge(self, path):
-        """("pass" | "fail" | "crash", failing keys, warned keys)"""
+    def judge(self, path, ruleset=RULESET):
+        """("pass" | "fail" | "dies", failing keys, warned keys)"""
         self.module.enqueued_configs.clear()
-        checker = self.module.make_checker("training", RULESET, False, False)
+        checker = self.module.make_checker("training", ruleset, False, False)
         try:
-            passed = checker.check_file(path, f"training_{RULESET}/common.yaml")
+            passed = checker.check_file(path, f"training_{ruleset}/common.yaml")
         except Exception as error:  # whatever it dies of, a user sees no verdict
-            return "crash", {type(error).__name__}, set()
+            return "dies", {type(error).__name__}, set()
         keys = set(checker.overwritable) | {self.key_of(m) for m in checker.not_overwritable}
         return "pass" if passed else "fail", keys, set(checker.warnings)
 
@@ -63,8 +66,8 @@ class Official:
         return message
 
 
-def ours(checker, paths):
-    result = subprocess.run([checker, "check", "--ruleset", RULESET, "--json", *paths], capture_output=True, text=True)
+def ours(checker, paths, ruleset=RULESET):
+    result = subprocess.run([checker, "check", "--ruleset", ruleset, "--json", *paths], capture_output=True, text=True)
     if result.returncode not in (0, 1, 2) or not result.stdout:
         sys.exit(f"{checker} broke: exit code {result.returncode}\n{result.stderr}")
     verdicts = {}
@@ -77,10 +80,12 @@ def ours(checker, paths):
 def difference(theirs, report, keys, warned):
     """Nothing when the two agree."""
     verdict, their_keys, their_warned = theirs
-    if verdict == "crash":
-        return f"they crash ({', '.join(their_keys)}), we pass" if report["passed"] else None
     if report["verdict"] == "unusable":
-        return f"they {verdict}, we cannot use it: {report['sentence']}"
+        return None if verdict == "fail" else f"they {verdict}, we cannot use it: {report['sentence']}"
+    if report["official"]["outcome"] != verdict:
+        return f"they {verdict} ({', '.join(their_keys)}), we say they {report['official']}"
+    if verdict == "dies":
+        return f"they die ({', '.join(their_keys)}), we pass" if report["passed"] else None
     if report["passed"] != (verdict == "pass"):
         return f"they {verdict} {sorted(their_keys)}, we {report['verdict']} {sorted(keys)}"
     if keys != their_keys:
@@ -109,25 +114,49 @@ def check_scripted(arguments, official, folder):
     return log, failures
 
 
+def compare(arguments, official, folder, all_cases):
+    """Differences on (ruleset, name, content) cases, and how many of each outcome there were."""
+    failures, tally = [], {"pass": 0, "fail": 0, "dies": 0}
+    for ruleset in sorted({case[0] for case in all_cases}):
+        of_ruleset = [case for case in all_cases if case[0] == ruleset]
+        for start in range(0, len(of_ruleset), AT_ONCE):
+            paths = {}
+            for number, (_, name, content) in enumerate(of_ruleset[start:start + AT_ONCE]):
+                path = os.path.join(folder, f"case_{number:04d}.txt")
+                with open(path, "wb") as file:
+                    file.write(content)
+                paths[path] = name
+            verdicts = ours(arguments.checker, list(paths), ruleset)
+            for path, name in paths.items():
+                theirs = official.judge(path, ruleset)
+                tally[theirs[0]] += 1
+                told = difference(theirs, *verdicts[path])
+                if told:
+                    failures.append(f"{name}: {told}")
+    print(f"{len(all_cases)} logs: the official checker passes {tally['pass']}, fails {tally['fail']}, dies of "
+          f"{tally['dies']}; {len(failures)} judged differently here", flush=True)
+    return failures
+
+
 def check_cases(arguments, official, folder, scripted):
+    import benchmark_cases
     import cases
-    base, all_cases = cases.all_cases(scripted)
-    paths = {}
-    for number, (name, content) in enumerate(all_cases):
-        path = os.path.join(folder, f"case_{number:04d}.txt")
+    import sound_logs
+    base, bent = cases.all_cases(scripted)
+    failures = compare(arguments, official, folder, [(RULESET, name, content) for name, content in bent])
+    # What the bent logs were before: the official checker must pass them, or the comparison says little.
+    sound = [(ruleset, f"{ruleset} {division} {benchmark}, sound",
+              cases.log_of(sound_logs.sound_log(ruleset, division, benchmark)))
+             for ruleset, division, benchmark in sound_logs.all_sound()
+             if benchmark in sound_logs.RULESETS[ruleset]]
+    for ruleset, name, content in sound:
+        path = os.path.join(folder, "sound.txt")
         with open(path, "wb") as file:
             file.write(content)
-        paths[path] = name
-    verdicts = ours(arguments.checker, list(paths))
-    failures, tally = [], {"pass": 0, "fail": 0, "crash": 0}
-    for path, name in paths.items():
-        theirs = official.judge(path)
-        tally[theirs[0]] += 1
-        told = difference(theirs, *verdicts[path])
-        if told:
-            failures.append(f"{name}: {told}")
-    print(f"{len(paths)} logs: official verdicts {tally['pass']} pass, {tally['fail']} fail, {tally['crash']} crash; "
-          f"{len(failures)} judged differently here")
+        theirs = official.judge(path, ruleset)
+        if theirs[0] != "pass":
+            failures.append(f"{name}: the official checker does not pass it: {theirs}")
+    failures += compare(arguments, official, folder, sound + list(benchmark_cases.all_cases(None if arguments.every else PER_LOG)))
     return failures + check_scaling(arguments, official, folder, base)
 
 
@@ -202,6 +231,7 @@ def parse_arguments():
     parser.add_argument("--writer", help="the program write_scripted_log")
     parser.add_argument("--checker", required=True, help="timetrial or check_logs")
     parser.add_argument("--small", metavar="LOG", help="judge a small run's log instead")
+    parser.add_argument("--every", action="store_true", help="all cases instead of a draw: minutes instead of seconds")
     parser.add_argument("--show", type=int, default=30, help="differences to print")
     arguments = parser.parse_args()
     if not arguments.small and not arguments.writer:
