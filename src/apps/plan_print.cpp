@@ -25,7 +25,7 @@ std::string bytes_text(size_t bytes) {
 
 int64_t evaluations_at_most(const RunConfig& config) {
   const int64_t interval = config.evaluation_interval_steps();
-  return (config.train.max_steps + interval - 1) / interval;
+  return (config.train.max_steps + interval - 1) / interval - config.evaluation.skip_first;
 }
 
 std::string grouped(int64_t value) {
@@ -54,14 +54,24 @@ std::string plan_text(const RunConfig& config, const Model& model) {
       fits ? "which fits this machine"
            : fmt::format("more than this machine's {}", bytes_text(static_cast<size_t>(host_memory_bytes()))));
   const auto row = [&](const std::string& name, const std::string& value) {
-    text += fmt::format("  {:<34}{:>22}\n", name, value);
+    text += fmt::format("  {:<36}{:>22}\n", name, value);
   };
   text += "Model\n";
   row("parameters", grouped(counts.total));
-  row("active per token", grouped(counts.active));
-  row("in matrix products (N_mm)", grouped(counts.matmul));
+  const bool predicts = counts.multi_token > 0;
+  const char* main = predicts ? ", main model" : "";
+  if (predicts) row("  of that multi-token prediction", grouped(counts.multi_token));
+  if (counts.expert_biases > 0) row("  beside them expert biases", grouped(counts.expert_biases));
+  row(fmt::format("active per token{}", main), grouped(counts.active));
+  row(predicts ? "in products (N_mm), main model" : "in matrix products (N_mm)", grouped(counts.matmul));
+  if (predicts) row("  and multi-token prediction", grouped(counts.multi_token_matmul));
   row("training FLOP per token", fmt::format("{:.0f}", counts.train_flops_per_token));
+  if (predicts)
+    row("  of that multi-token prediction", fmt::format("{:.0f}", counts.multi_token_train_flops_per_token));
   row("  of that attention (visible keys)", fmt::format("{:.0f}", counts.attention_train_flops_per_token));
+  row("evaluation FLOP per token", fmt::format("{:.0f}", counts.evaluation_flops_per_token));
+  row("token ids (rows of embedding, head)",
+      fmt::format("{} ({})", grouped(config.model.vocabulary), grouped(config.model.vocabulary_rows())));
   text += "Memory per rank\n";
   for (const auto& [name, bytes] : memory.rows()) row(name, bytes_text(bytes));
   row("total", bytes_text(memory.total()));
@@ -77,6 +87,8 @@ std::string plan_text(const RunConfig& config, const Model& model) {
   row("sequences per evaluation", grouped(config.evaluation.samples));
   row("every steps (samples)", fmt::format("{} ({})", config.evaluation_interval_steps(),
                                            grouped(config.evaluation_interval_steps() * config.train.global_batch)));
+  row("first after steps (samples)", fmt::format("{} ({})", config.first_evaluation_step(),
+                                                 grouped(config.first_evaluation_step() * config.train.global_batch)));
   row("evaluations at most", grouped(evaluations_at_most(config)));
   if (!config.scaled_rules.empty()) {
     text += fmt::format("Scaled: {} rules of the full benchmark do not hold for this run, so it is no MLPerf result\n",
@@ -102,13 +114,19 @@ Json plan_json(const RunConfig& config, const Model& model) {
           {"parameters", counts.total},
           {"active_parameters", counts.active},
           {"matmul_parameters", counts.matmul},
+          {"multi_token_parameters", counts.multi_token},
+          {"multi_token_matmul_parameters", counts.multi_token_matmul},
+          {"expert_biases", counts.expert_biases},
           {"train_flops_per_token", counts.train_flops_per_token},
+          {"multi_token_train_flops_per_token", counts.multi_token_train_flops_per_token},
+          {"evaluation_flops_per_token", counts.evaluation_flops_per_token},
           {"attention_train_flops_per_token", counts.attention_train_flops_per_token},
           {"bytes_per_rank", bytes},
           {"fits_this_machine", static_cast<double>(memory.total()) <= host_memory_bytes()},
           {"tokens_per_step", config.train.global_batch * config.model.sequence_length},
           {"gradient_accumulation_steps", config.accumulation()},
           {"evaluation_every_steps", config.evaluation_interval_steps()},
+          {"first_evaluation_step", config.first_evaluation_step()},
           {"evaluations_at_most", evaluations_at_most(config)},
           {"scaled_rules", scaled},
           {"config_hash", config_hash(config)},

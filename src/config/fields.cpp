@@ -14,7 +14,8 @@ namespace timetrial::config {
 
 namespace {
 
-constexpr int64_t kMost = 1000000000;  // far above any real run, far below overflow
+constexpr int64_t kMost = 1000000000;       // far above any real run, far below overflow
+constexpr int64_t kMostSteps = 2000000000;  // a horizon of 1.38e9 sequences (spec 11.1) in batches of one
 constexpr RealRange kPositive{.low = 0, .high = 1e30, .low_open = true};
 constexpr RealRange kNotNegative{.low = 0, .high = 1e30};
 constexpr RealRange kBelowOne{.low = 0, .high = 1, .high_open = true};
@@ -146,6 +147,12 @@ std::vector<Field> run_fields() {
   };
 }
 
+template <class Slot>
+Field storage(Label label, Slot slot) {
+  return otherwise("wide", choice<StateStorage>(std::move(label),
+                                                {{"wide", StateStorage::wide}, {"bf16", StateStorage::bf16}}, slot));
+}
+
 std::vector<Field> train_fields() {
   using T = TrainConfig;
   const auto in = [](auto member) { return at(&RunConfig::train, member); };
@@ -154,16 +161,16 @@ std::vector<Field> train_fields() {
                          in(&T::seed))),
       whole({"train.global_batch", "sequences of one optimizer step"}, {1, kMost}, in(&T::global_batch)),
       whole({"train.micro_batch", "sequences a rank computes at once"}, {1, 1000000}, in(&T::micro_batch)),
-      whole({"train.max_steps", "steps of the learning-rate horizon, and the last step"}, {1, kMost},
+      whole({"train.max_steps", "steps of the learning-rate horizon, and the last step"}, {1, kMostSteps},
             in(&T::max_steps)),
       real({"train.learning_rate", "peak learning rate"}, kNotNegative, in(&T::learning_rate)),
       real({"train.end_learning_rate", "learning rate where the decay ends"}, kNotNegative, in(&T::end_learning_rate)),
-      whole({"train.warmup_steps", "steps before the peak"}, {0, kMost}, in(&T::warmup_steps)),
+      whole({"train.warmup_steps", "steps before the peak"}, {0, kMostSteps}, in(&T::warmup_steps)),
       otherwise("from_zero",
                 choice<WarmUpForm>({"train.warmup_form", "rate of warm-up step k: peak k/W, or peak (k+1)/(W+1)"},
                                    {{"from_zero", WarmUpForm::from_zero}, {"above_zero", WarmUpForm::above_zero}},
                                    in(&T::warmup_form))),
-      whole({"train.decay_steps", "step where the decay ends"}, {1, kMost}, in(&T::decay_steps)),
+      whole({"train.decay_steps", "step where the decay ends"}, {1, kMostSteps}, in(&T::decay_steps)),
       otherwise("start",
                 choice<DecayFrom>({"train.decay_from", "what decay_steps counts from"},
                                   {{"start", DecayFrom::start}, {"warmup", DecayFrom::warmup}}, in(&T::decay_from))),
@@ -172,6 +179,8 @@ std::vector<Field> train_fields() {
       real({"train.epsilon", "AdamW: added to the root of the second moment"}, kPositive, in(&T::epsilon)),
       real({"train.weight_decay", "AdamW: decoupled decay of matrices"}, kNotNegative, in(&T::weight_decay)),
       real({"train.clip_norm", "largest global gradient norm"}, kPositive, in(&T::clip_norm)),
+      storage({"train.gradient_storage", "what gradients hold after each micro batch"}, in(&T::gradient_storage)),
+      storage({"train.moment_storage", "what AdamW's moments hold after each step"}, in(&T::moment_storage)),
   };
 }
 
@@ -238,6 +247,49 @@ std::vector<Field> paper_fields() {
   };
 }
 
+std::vector<Field> model_part_fields() {
+  using M = ModelShape;
+  const auto in = [](auto member) { return at(&RunConfig::model, member); };
+  const auto latent = [](auto member) { return at(&RunConfig::model, &M::latent, member); };
+  const auto router = [](auto member) { return at(&RunConfig::model, &M::router, member); };
+  const auto more = [](auto member) { return at(&RunConfig::model, &M::multi_token, member); };
+  using L = LatentSpec;
+  using R = RouterSpec;
+  const auto none = [](Label label, auto slot) { return otherwise(0, whole(std::move(label), {0, kMost}, slot)); };
+  return {
+      none({"model.dense_layers", "first layers that have a dense feed-forward in place of experts"},
+           in(&M::dense_layers)),
+      none({"model.dense_ffn", "inner width of those layers' feed-forward"}, in(&M::dense_ffn)),
+      none({"model.shared_ffn", "inner width of the expert that sees every token; 0: none"}, in(&M::shared_ffn)),
+      none({"model.latent.query_rank", "latent attention: width of the queries' latent; 0: none"},
+           latent(&L::query_rank)),
+      none({"model.latent.kv_rank", "latent attention: width of the keys' and values' latent"}, latent(&L::kv_rank)),
+      none({"model.latent.nope_dim", "latent attention: channels of a head without position"}, latent(&L::nope_dim)),
+      none({"model.latent.rope_dim", "latent attention: channels of a head with position"}, latent(&L::rope_dim)),
+      none({"model.latent.value_dim", "latent attention: channels of a head's value"}, latent(&L::value_dim)),
+      otherwise("softmax", choice<RouterKind>({"model.router.kind", "softmax over the chosen, or sigmoid scores"},
+                                              {{"softmax", RouterKind::softmax}, {"sigmoid", RouterKind::sigmoid}},
+                                              router(&R::kind))),
+      otherwise(1, whole({"model.router.groups", "sigmoid router: groups of experts"}, {1, kMost}, router(&R::groups))),
+      otherwise(1, whole({"model.router.kept_groups", "sigmoid router: groups a token may use"}, {1, kMost},
+                         router(&R::kept_groups))),
+      otherwise(
+          1.0, real({"model.router.scaling", "sigmoid router: factor on the weights"}, kPositive, router(&R::scaling))),
+      otherwise(0.0, real({"model.router.aux_loss", "sigmoid router: coefficient of the sequence auxiliary loss"},
+                          kNotNegative, router(&R::aux_loss))),
+      otherwise(0.0, real({"model.router.bias_rate", "sigmoid router: step of the expert bias"}, kNotNegative,
+                          router(&R::bias_rate))),
+      otherwise(0, whole({"model.multi_token.modules", "modules that predict the token after next"}, {0, 1},
+                         more(&MultiTokenSpec::modules))),
+      otherwise(
+          0.0, real({"model.multi_token.weight", "weight of their loss"}, kNotNegative, more(&MultiTokenSpec::weight))),
+      otherwise(false, flag({"model.rope.round_bounds", "YaRN: bounds are whole pairs"},
+                            at(&RunConfig::model, &M::rope, &RopeSpec::round_bounds))),
+      otherwise(0.0, real({"model.rope.mscale_all_dim", "YaRN: share of the magnitude in the softmax scale"},
+                          kNotNegative, at(&RunConfig::model, &M::rope, &RopeSpec::mscale_all_dim))),
+  };
+}
+
 std::vector<Field> model_fields() {
   using M = ModelShape;
   using Rope = RopeSpec;
@@ -291,8 +343,8 @@ std::vector<Field> model_fields() {
 
 std::vector<Field> make_fields() {
   std::vector<Field> fields;
-  for (std::vector<Field> section :
-       {run_fields(), train_fields(), evaluation_fields(), machine_fields(), paper_fields(), model_fields()}) {
+  for (std::vector<Field> section : {run_fields(), train_fields(), evaluation_fields(), machine_fields(),
+                                     paper_fields(), model_fields(), model_part_fields()}) {
     std::move(section.begin(), section.end(), std::back_inserter(fields));
   }
   return fields;

@@ -80,8 +80,10 @@ Values benchmark_layer(const std::vector<Field>& fields, const Json& layer, cons
   return Flattener(fields, root, true)(layer);
 }
 
-// A value that follows from others: of x times / divided_by + plus - minus, taken in doubles in this order, then
-// rounded "up" or "down". Every operand is a key or a number; all but "of" may be left out.
+// A value that follows from others: of x times / divided_by, its "square" root, x scaled_by, to so many decimals, +
+// plus
+// - minus, taken in doubles in this order, then rounded "up" or "down". Every operand is a key or a number; all but
+// "of" may be left out.
 struct Derivation {
   double value = 0;
   bool whole = true;
@@ -104,7 +106,8 @@ Derivation derive(const std::vector<Field>& fields, const RunConfig& config, con
     return found.get<double>();
   };
   for (const auto& [name, content] : value.json.items()) {
-    static constexpr std::string_view kParts[] = {"of", "times", "divided_by", "plus", "minus", "rounded"};
+    static constexpr std::string_view kParts[] = {"of",    "times",   "divided_by", "root",    "plus",
+                                                  "minus", "rounded", "scaled_by",  "decimals"};
     if (std::find(std::begin(kParts), std::end(kParts), name) == std::end(kParts))
       throw ConfigError(value.path, fmt::format("{} is no part of a derived value", name));
   }
@@ -113,6 +116,16 @@ Derivation derive(const std::vector<Field>& fields, const RunConfig& config, con
   if (value.json.contains("divided_by")) {
     result.value /= operand(value.json["divided_by"]);
     result.whole = false;
+  }
+  if (value.json.contains("root")) {
+    if (value.json["root"] != "square") throw ConfigError(value.path, "the only root there is is square");
+    result.value = std::sqrt(result.value);
+    result.whole = false;
+  }
+  if (value.json.contains("scaled_by")) result.value *= operand(value.json["scaled_by"]);
+  if (value.json.contains("decimals")) {
+    const double unit = std::pow(10.0, operand(value.json["decimals"]));
+    result.value = std::round(result.value * unit) / unit;
   }
   if (value.json.contains("plus")) result.value += operand(value.json["plus"]);
   if (value.json.contains("minus")) result.value -= operand(value.json["minus"]);

@@ -7,54 +7,97 @@
 #include <tuple>
 #include <utility>
 
+#include "model_extras.h"
 #include "timetrial/base/error.h"
 
 namespace timetrial {
 
 namespace {
 
-// Weights of one layer outside its experts, and of one expert, with and without what takes no part in products.
-struct LayerCounts {
-  int64_t dense = 0, dense_matmul = 0;
-  int64_t expert = 0, expert_matmul = 0;
+struct Weights {
+  int64_t all = 0, matmul = 0;  // with and without norms, biases, sinks
+  Weights& operator+=(const Weights& other) {
+    all += other.all;
+    matmul += other.matmul;
+    return *this;
+  }
 };
+Weights operator*(int64_t times, const Weights& w) { return {times * w.all, times * w.matmul}; }
 
-LayerCounts count_layer(const ModelShape& m) {
-  const int64_t query_width = m.heads * m.head_dim;
-  LayerCounts c;
-  const int64_t gated = 3 * m.hidden * m.ffn;
-  const int64_t gated_biases = 2 * m.ffn + m.hidden;
-  const bool dense = m.experts == 0;
-  c.dense_matmul = m.hidden * m.qkv_width() + query_width * m.hidden + m.hidden * m.experts + (dense ? gated : 0);
-  c.expert_matmul = dense ? 0 : gated;
-  const int64_t dense_biases = m.qkv_width() + m.hidden + m.experts + (dense ? gated_biases : 0);
-  const int64_t expert_biases = dense ? 0 : gated_biases;
-  const int64_t norms = 2 * m.hidden + (m.qk_norm ? 2 * m.head_dim : 0);
-  c.dense = c.dense_matmul + norms + (m.sinks ? m.heads : 0) + (m.linear_bias ? dense_biases : 0);
-  c.expert = c.expert_matmul + (m.linear_bias ? expert_biases : 0);
-  return c;
+Weights count_latent_attention(const ModelShape& m) {
+  const LatentSpec& l = m.latent;
+  const int64_t matmul = m.hidden * l.query_rank + l.query_rank * m.heads * (l.nope_dim + l.rope_dim) +
+                         m.hidden * (l.kv_rank + l.rope_dim) + l.kv_rank * m.heads * (l.nope_dim + l.value_dim) +
+                         m.heads * l.value_dim * m.hidden;
+  return {matmul + l.query_rank + l.kv_rank, matmul};
 }
 
-// Score and value products, forward, of one layer and token: 2 H (d + d) keys.
-double attention_flops_per_token(const ModelShape& m, int64_t layer) {
-  const double keys = mean_visible_keys(m.sequence_length, m.windowed(layer) ? m.window_keys : 0);
-  return 2.0 * static_cast<double>(m.heads) * static_cast<double>(2 * m.head_dim) * keys;
+Weights count_attention(const ModelShape& m) {
+  if (m.latent.on()) return count_latent_attention(m);
+  const int64_t matmul = m.hidden * m.qkv_width() + m.heads * m.head_dim * m.hidden;
+  return {matmul + (m.qk_norm ? 2 * m.head_dim : 0) + (m.sinks ? m.heads : 0) +
+              (m.linear_bias ? m.qkv_width() + m.hidden : 0),
+          matmul};
+}
+
+Weights count_gated(const ModelShape& m, int64_t ffn) {
+  const int64_t matmul = 3 * m.hidden * ffn;
+  return {matmul + (m.linear_bias ? 2 * ffn + m.hidden : 0), matmul};
+}
+
+// A layer whose experts are counted `experts` times.
+Weights count_layer(const ModelShape& m, bool dense, int64_t experts) {
+  Weights layer = count_attention(m);
+  layer += {2 * m.hidden, 0};
+  if (dense) {
+    layer += count_gated(m, m.experts == 0 ? m.ffn : m.dense_ffn);
+    return layer;
+  }
+  layer += {m.hidden * m.experts + (m.linear_bias ? m.experts : 0), m.hidden * m.experts};
+  layer += experts * count_gated(m, m.ffn);
+  layer += {3 * m.hidden * m.shared_ffn, 3 * m.hidden * m.shared_ffn};
+  return layer;
+}
+
+// Score and value products, forward, of one layer and token: 2 H (d_qk + d_v) keys.
+double attention_flops_per_token(const ModelShape& m, int64_t window_keys_or_zero) {
+  return 2.0 * static_cast<double>(m.heads) * static_cast<double>(m.head_dim + m.value_dim()) *
+         mean_visible_keys(m.sequence_length, window_keys_or_zero);
 }
 
 }  // namespace
 
 ModelCounts count(const ModelShape& shape) {
-  const LayerCounts layer = count_layer(shape);
   const int64_t embedding = shape.vocabulary_rows() * shape.hidden;
-  const int64_t outside = 2 * embedding + shape.hidden;  // embedding, head, final norm
+  const int64_t sparse = shape.experts == 0 ? 0 : shape.layers - shape.dense_layers;
+  Weights all{2 * embedding + shape.hidden, embedding}, active = all;  // embedding, head, final norm
+  all += (shape.layers - sparse) * count_layer(shape, true, 0);
+  all += sparse * count_layer(shape, false, shape.experts);
+  active += (shape.layers - sparse) * count_layer(shape, true, 0);
+  active += sparse * count_layer(shape, false, shape.experts_per_token);
+  // The module: projection of two rows to one, three norms, a layer; the head once more.
+  Weights module{2 * shape.hidden * shape.hidden + 3 * shape.hidden, 2 * shape.hidden * shape.hidden};
+  Weights active_module = module;
+  module += count_layer(shape, false, shape.experts);
+  active_module += count_layer(shape, false, shape.experts_per_token);
+
+  const int64_t modules = shape.multi_token.modules;
   ModelCounts c;
-  c.total = shape.layers * (layer.dense + shape.experts * layer.expert) + outside;
-  c.active = shape.layers * (layer.dense + shape.experts_per_token * layer.expert) + outside;
-  c.matmul = shape.layers * (layer.dense_matmul + shape.experts_per_token * layer.expert_matmul) + embedding;
-  for (int64_t i = 0; i < shape.layers; ++i) {
-    c.attention_train_flops_per_token += 3 * attention_flops_per_token(shape, i);
-  }
-  c.train_flops_per_token = 6 * static_cast<double>(c.matmul) + c.attention_train_flops_per_token;
+  c.multi_token = modules * module.all;
+  c.multi_token_matmul = modules * (active_module.matmul + embedding);
+  c.total = all.all + c.multi_token;
+  c.active = active.all;
+  c.matmul = active.matmul;
+  if (shape.router.kind == RouterKind::sigmoid) c.expert_biases = (sparse + modules) * shape.experts;
+  double attention = 0;
+  for (int64_t i = 0; i < shape.layers; ++i)
+    attention += 3 * attention_flops_per_token(shape, shape.windowed(i) ? shape.window_keys : 0);
+  const double module_attention = static_cast<double>(modules) * 3 * attention_flops_per_token(shape, 0);
+  const double main = 6 * static_cast<double>(c.matmul) + attention;
+  c.multi_token_train_flops_per_token = 6 * static_cast<double>(c.multi_token_matmul) + module_attention;
+  c.attention_train_flops_per_token = attention + module_attention;
+  c.train_flops_per_token = main + c.multi_token_train_flops_per_token;
+  c.evaluation_flops_per_token = main / 3;
   return c;
 }
 
@@ -99,8 +142,13 @@ void require_countable(const ModelShape& m, const std::string& path) {
       hidden * (static_cast<double>(m.heads) + 2 * static_cast<double>(m.kv_heads)) * static_cast<double>(m.head_dim) *
           2 +
       std::max(static_cast<double>(m.experts), 1.0) * hidden * (3 * static_cast<double>(m.ffn) + 4);
+  const double latent = hidden * static_cast<double>(m.latent.query_rank + m.latent.kv_rank + m.latent.rope_dim) +
+                        static_cast<double>(m.heads) * static_cast<double>(m.latent.query_rank + m.latent.kv_rank) *
+                            static_cast<double>(m.latent.nope_dim + m.latent.rope_dim + m.latent.value_dim);
+  const double gated = 3 * hidden * (static_cast<double>(m.dense_ffn) + static_cast<double>(m.shared_ffn));
   const double rows = static_cast<double>(m.vocabulary) + static_cast<double>(m.vocabulary_multiple);
-  const double total = static_cast<double>(m.layers) * per_layer + 2 * rows * hidden;
+  const double total = static_cast<double>(m.layers + m.multi_token.modules) * (per_layer + latent + gated) +
+                       2 * rows * hidden + 2 * hidden * hidden;
   if (total > kMost) {
     throw ConfigError(path, fmt::format("about {:.3g} parameters are more than {:.3g}, the most that can be counted; "
                                         "lower layers, hidden, experts or ffn",
@@ -119,6 +167,8 @@ void refuse_unused(const RopeSpec& rope, const std::string& path) {
       {"beta_slow", yarn, rope.beta_slow, unused.beta_slow},
       {"low_frequency_factor", llama, rope.low_frequency_factor, unused.low_frequency_factor},
       {"high_frequency_factor", llama, rope.high_frequency_factor, unused.high_frequency_factor},
+      {"round_bounds", yarn, rope.round_bounds, unused.round_bounds},
+      {"mscale_all_dim", yarn, rope.mscale_all_dim, unused.mscale_all_dim},
   };
   const std::string_view kind = yarn ? "YaRN" : llama ? "Llama 3.1 RoPE" : "plain RoPE";
   for (const auto& [field, used, value, neutral] : fields) {
@@ -183,6 +233,7 @@ void validate(const ModelShape& shape, const std::string& path) {
         path + "/router_bias_std",
         fmt::format("{} has no effect without biases; set it to 0, or linear_bias to true", shape.router_bias_std));
   }
+  config::validate_extras(shape, path);
   require_countable(shape, path);
   validate(shape.rope, path + "/rope");
 }

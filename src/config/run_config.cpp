@@ -66,7 +66,7 @@ void require_all(const std::vector<Field>& fields, const Values& values, const N
   }
 }
 
-// The values a benchmark leaves free, as the run has them.
+// The values a benchmark leaves free, as the run has them; a batch below /mlperf/smallest_batch is not free.
 Values free_values(const std::vector<Field>& fields, const RunConfig& run, const Json& benchmark) {
   const Json& mlperf = config::member(benchmark, "mlperf", "");
   const auto keys = config::member(mlperf, "free", "/mlperf").get<std::vector<std::string>>();
@@ -75,6 +75,8 @@ Values free_values(const std::vector<Field>& fields, const RunConfig& run, const
     if (contains(keys, field.key)) free[field.key] = {field.get(run), path_of(field.key), false};
   }
   TIMETRIAL_CHECK(free.size() == keys.size(), "/mlperf/free of the benchmark names a key that is none");
+  const auto least = mlperf.find("smallest_batch");
+  if (least != mlperf.end() && run.train.global_batch < least->get<int64_t>()) free.erase("train.global_batch");
   return free;
 }
 
@@ -133,6 +135,39 @@ RunConfig parse_run_config(const Json& user, const Json& benchmark, const std::s
   }
   run.scaled_rules = config::scaled_rules(fields, benchmark, run, free);
   return run;
+}
+
+std::vector<std::string> rule_breaches(const Json& user, const Json& benchmark, const Overrides& overrides,
+                                       const RunConfig& run) {
+  const std::vector<Field> fields = config::make_fields();
+  Values asked = config::asked_values(fields, user, overrides);
+  const Names names = read_names(asked, benchmark);
+  const Json& mlperf = config::member(benchmark, "mlperf", "");
+  if (names.variant != config::member(mlperf, "variant", "/mlperf").get<std::string>()) return {};
+
+  const bool open = run.submission.division == "open";
+  const std::vector<std::string> of_open = {"model.sequence_length", "evaluation.target"};
+  const Names claimed{
+      .variant = names.variant,
+      .form = names.form == kCustom ? config::member(benchmark, "default_form", "").get<std::string>() : names.form};
+  const Values free = free_values(fields, run, benchmark);
+  const RunConfig plain = build(fields, config::laid_over(config::default_values(fields, benchmark, claimed), free));
+  const std::string rules = fmt::format("the {} rules of {}", run.submission.division, run.workload);
+  std::vector<std::string> breaches;
+  for (const Field& field : fields) {
+    const bool fixed =
+        field.key.starts_with("model.") || field.key.starts_with("train.") || field.key.starts_with("evaluation.");
+    if (!fixed || (open && !contains(of_open, field.key)) || field.get(run) == field.get(plain)) continue;
+    // A lower target is harder, and reaching it reaches the official one.
+    if (field.key == "evaluation.target" && run.evaluation.target < plain.evaluation.target) continue;
+    breaches.push_back(fmt::format("{}: {}, but {} fix {} ({})", path_of(field.key), field.get(run).dump(), rules,
+                                   field.get(plain).dump(), field.meaning));
+  }
+  const auto least = mlperf.find("smallest_batch");
+  if (!open && least != mlperf.end() && run.train.global_batch < least->get<int64_t>())
+    breaches.push_back(fmt::format("/train/global_batch: {}, but {} allow no less than {}", run.train.global_batch,
+                                   rules, least->get<int64_t>()));
+  return breaches;
 }
 
 }  // namespace timetrial

@@ -12,6 +12,7 @@ namespace timetrial {
 Json expected_value(const RunConfig& run, const std::string& log_key) {
   const std::map<std::string, std::function<Json()>> values = {
       {"max_sequence_length", [&] { return run.model.sequence_length; }},
+      {"global_batch_size", [&] { return run.train.global_batch; }},
       {"max_steps", [&] { return run.train.max_steps; }},
       {"opt_base_learning_rate", [&] { return run.train.learning_rate; }},
       {"opt_end_learning_rate", [&] { return run.train.end_learning_rate; }},
@@ -22,6 +23,7 @@ Json expected_value(const RunConfig& run, const std::string& log_key) {
       {"opt_adamw_epsilon", [&] { return run.train.epsilon; }},
       {"opt_adamw_weight_decay", [&] { return run.train.weight_decay; }},
       {"opt_gradient_clip_norm", [&] { return run.train.clip_norm; }},
+      {"moe_aux_loss_coeff", [&] { return run.model.router.aux_loss; }},
       {"eval_samples", [&] { return run.evaluation.samples; }},
       {"eval_accuracy", [&] { return run.evaluation.target; }},
   };

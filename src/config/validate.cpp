@@ -8,6 +8,15 @@ namespace timetrial {
 
 namespace {
 
+void validate_storage(const RunConfig& run) {
+  const auto check = [&](StateStorage storage, const char* path) {
+    if (storage == StateStorage::wide || run.device.dtype != DType::f64) return;
+    throw ConfigError(path, "bf16 in a run in double; use wide, or device.dtype f32");
+  };
+  check(run.train.gradient_storage, "/train/gradient_storage");
+  check(run.train.moment_storage, "/train/moment_storage");
+}
+
 void validate_batches(const RunConfig& run) {
   const int64_t global = run.train.global_batch, micro = run.train.micro_batch;
   const int64_t at_once = micro * run.parallel.data;
@@ -68,6 +77,7 @@ void validate(const RunConfig& run) {
   validate(run.model, "/model");
   validate(run.parallel);
   validate_batches(run);
+  validate_storage(run);
   validate_schedule(run.train);
   validate_length(run);
   validate_data(run.data);

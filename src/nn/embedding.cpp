@@ -7,9 +7,11 @@
 namespace timetrial::nn {
 
 Embedding::Embedding(ModuleContext& context, const std::string& name, int64_t vocabulary, int64_t hidden,
-                     double init_std)
-    : table_(context.parameters.add(
-          {.name = name + ".weight", .shape = {vocabulary, hidden}, .init = {.standard_deviation = init_std}})) {}
+                     double init_std, int uses)
+    : table_(context.parameters.add({.name = name + ".weight",
+                                     .shape = {vocabulary, hidden},
+                                     .uses = uses,
+                                     .init = {.standard_deviation = init_std}})) {}
 
 void Embedding::forward(const Tensor& out, const Tensor& ids, Pass& pass) const {
   ops::embedding_forward({.out = out, .table = pass.weight(table_), .ids = ids}, pass.stream);

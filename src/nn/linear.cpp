@@ -8,14 +8,20 @@ namespace timetrial::nn {
 
 Linear::Linear(ModuleContext& context, const std::string& name, const LinearOptions& o)
     : in_(context.saved()), d_out_(context.saved()) {
-  weight_ = context.parameters.add(
-      {.name = name + ".weight", .shape = {o.outputs, o.inputs}, .init = {.standard_deviation = o.init_std}});
+  weight_ = context.parameters.add({.name = name + ".weight",
+                                    .shape = {o.outputs, o.inputs},
+                                    .uses = o.uses,
+                                    .init = {.standard_deviation = o.init_std}});
   if (o.bias)
     bias_ = context.parameters.add({.name = name + ".bias",
                                     .shape = {o.outputs},
                                     .decay = false,
+                                    .uses = o.uses,
                                     .init = {.standard_deviation = o.bias_init_std}});
 }
+
+Linear::Linear(ModuleContext& context, const Linear& tied)
+    : weight_(tied.weight_), bias_(tied.bias_), in_(context.saved()), d_out_(context.saved()) {}
 
 void Linear::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
   pass.refer(in_, in);

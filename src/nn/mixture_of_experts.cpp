@@ -4,7 +4,6 @@
 
 #include "timetrial/ops/elementwise.h"
 #include "timetrial/ops/grouped_matmul.h"
-#include "timetrial/ops/routing.h"
 
 namespace timetrial::nn {
 
@@ -26,51 +25,62 @@ MixtureOfExperts::ExpertParameters MixtureOfExperts::declare(ModuleContext& cont
   return result;
 }
 
+MixtureOfExperts::Router MixtureOfExperts::make_router(ModuleContext& context, const std::string& name,
+                                                       const MixtureOfExpertsOptions& o) {
+  if (!o.sigmoid_router)
+    return SoftmaxRouter(context, name,
+                         {.hidden = o.hidden,
+                          .experts = o.experts,
+                          .choices = o.choices,
+                          .bias = o.bias,
+                          .init_std = o.init_std,
+                          .bias_init_std = o.router_bias_std});
+  SigmoidRouterOptions options = *o.sigmoid_router;
+  options.hidden = o.hidden;
+  options.experts = o.experts;
+  options.choices = o.choices;
+  return SigmoidRouter(context, name, options);
+}
+
 MixtureOfExperts::MixtureOfExperts(ModuleContext& context, const std::string& name, const MixtureOfExpertsOptions& o)
     : options_(o),
       dtype_(context.dtype),
       fine_(context.fine()),
-      router_(context, name + ".router",
-              {.inputs = o.hidden,
-               .outputs = o.experts,
-               .bias = o.bias,
-               .init_std = o.init_std,
-               .bias_init_std = o.router_bias_std}),
+      router_(make_router(context, name + ".router", o)),
       dispatch_(context, o.experts, o.choices),
       experts_(declare(context, name, o)),
-      expert_(context.saved()),
-      gate_(context.saved()),
       hidden_(context.saved()),
       activated_(context.saved()),
       d_rows_out_(context.saved()),
-      d_hidden_(context.saved()),
-      d_logits_(context.saved()) {}
+      d_hidden_(context.saved()) {
+  if (o.shared_ffn > 0)
+    shared_.emplace(context, name + ".shared",
+                    MlpOptions{.hidden = o.hidden,
+                               .ffn = o.shared_ffn,
+                               .activation = o.activation,
+                               .init_std = o.init_std,
+                               .output_init_std = o.output_init_std});
+}
 
 void MixtureOfExperts::plan_forward(Plan& plan, int64_t tokens) const {
   const int64_t rows = tokens * options_.choices;
-  plan.keep(expert_, DType::i32, {tokens, options_.choices});
-  plan.keep(gate_, fine_, {tokens, options_.choices});
-  {
-    Plan::Scope scope(plan);
-    plan.temporary(dtype_, {tokens, options_.experts});
-  }
+  std::visit([&](const auto& router) { router.plan_forward(plan, tokens); }, router_);
   dispatch_.plan_dispatch(plan, tokens, options_.hidden);
   plan.keep(hidden_, dtype_, {rows, 2 * options_.ffn});
   plan.keep(activated_, dtype_, {rows, options_.ffn});
+  {
+    Plan::Scope scope(plan);
+    plan.temporary(dtype_, {rows, options_.hidden});
+  }
+  if (!shared_) return;
   Plan::Scope scope(plan);
-  plan.temporary(dtype_, {rows, options_.hidden});
+  plan.temporary(dtype_, {tokens, options_.hidden});
+  shared_->plan_forward(plan, tokens);
 }
 
 void MixtureOfExperts::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
   const int64_t tokens = in.dim(0), rows = tokens * options_.choices;
-  const Routing routing{.expert = pass.keep(expert_, DType::i32, {tokens, options_.choices}),
-                        .gate = pass.keep(gate_, fine_, {tokens, options_.choices})};
-  {
-    Arena::Scope scope(pass.scratch);
-    const Tensor logits = pass.temporary(dtype_, {tokens, options_.experts});
-    router_.forward(logits, in, pass);
-    ops::route_forward({.expert = routing.expert, .gate = routing.gate, .logits = logits}, pass.stream);
-  }
+  const Routing routing = std::visit([&](const auto& router) { return router.forward(in, pass); }, router_);
   const RoutedTokens routed = dispatch_.dispatch(in, routing, pass);
   const Tensor hidden = pass.keep(hidden_, dtype_, {rows, 2 * options_.ffn});
   ops::grouped_matmul({.c = hidden,
@@ -83,36 +93,44 @@ void MixtureOfExperts::forward(const Tensor& out, const Tensor& in, Pass& pass) 
   const Tensor activated = pass.keep(activated_, dtype_, {rows, options_.ffn});
   ops::gated_activation_forward(
       {.out = activated, .hidden = hidden, .gate_rows = routed.gate_rows, .kind = options_.activation}, pass.stream);
+  {
+    Arena::Scope scope(pass.scratch);
+    const Tensor rows_out = pass.temporary(dtype_, {rows, options_.hidden});
+    ops::grouped_matmul({.c = rows_out,
+                         .a = activated,
+                         .b = pass.weight(experts_.fc2),
+                         .expert_begin = routed.expert_begin,
+                         .transpose_b = true,
+                         .bias = optional_weight(experts_.fc2_bias, pass),
+                         .bias_scale = options_.bias ? routed.gate_rows : Tensor()},
+                        pass.stream);
+    dispatch_.combine(out, rows_out, routed, pass);
+  }
+  if (!shared_) return;
   Arena::Scope scope(pass.scratch);
-  const Tensor rows_out = pass.temporary(dtype_, {rows, options_.hidden});
-  ops::grouped_matmul({.c = rows_out,
-                       .a = activated,
-                       .b = pass.weight(experts_.fc2),
-                       .expert_begin = routed.expert_begin,
-                       .transpose_b = true,
-                       .bias = optional_weight(experts_.fc2_bias, pass),
-                       .bias_scale = options_.bias ? routed.gate_rows : Tensor()},
-                      pass.stream);
-  dispatch_.combine(out, rows_out, routed, pass);
+  const Tensor shared = pass.temporary(dtype_, {tokens, options_.hidden});
+  shared_->forward(shared, in, pass);
+  ops::add({.out = out, .a = out, .b = shared}, pass.stream);
 }
 
 void MixtureOfExperts::plan_backward(Plan& plan, int64_t tokens) const {
   const int64_t rows = tokens * options_.choices;
   plan.defer(d_rows_out_, dtype_, {rows, options_.hidden});
   plan.defer(d_hidden_, dtype_, {rows, 2 * options_.ffn});
-  plan.defer(d_logits_, dtype_, {tokens, options_.experts});
   Plan::Scope scope(plan);
-  plan.temporary(fine_, {rows});  // d_gate_rows
+  plan.temporary(fine_, {rows});                      // d_gate_rows
+  plan.temporary(fine_, {tokens, options_.choices});  // d_gate
   {
     Plan::Scope inner(plan);
     plan.temporary(dtype_, {rows, options_.ffn});  // d_activated
   }
   {
     Plan::Scope inner(plan);
-    plan.temporary(fine_, {tokens, options_.choices});  // d_gate
-    plan.temporary(dtype_, {rows, options_.hidden});     // d_rows
+    plan.temporary(dtype_, {rows, options_.hidden});  // d_rows
   }
-  plan.temporary(dtype_, {tokens, options_.hidden});  // the router's share of d_in
+  plan.temporary(dtype_, {tokens, options_.hidden});  // the router's share of d_in, then the shared expert's
+  std::visit([&](const auto& router) { router.plan_backward(plan, tokens); }, router_);
+  if (shared_) shared_->plan_backward(plan, tokens);
 }
 
 void MixtureOfExperts::backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pass) const {
@@ -120,11 +138,11 @@ void MixtureOfExperts::backward_input(const Tensor& d_in, const Tensor& d_out, P
   const RoutedTokens routed = dispatch_.routed(pass);
   const Tensor d_rows_out = pass.deferred.keep(d_rows_out_, dtype_, {rows, options_.hidden});
   const Tensor d_hidden = pass.deferred.keep(d_hidden_, dtype_, {rows, 2 * options_.ffn});
-  const Tensor d_logits = pass.deferred.keep(d_logits_, dtype_, {tokens, options_.experts});
   dispatch_.combine_backward(d_rows_out, d_out, pass);
 
   Arena::Scope scope(pass.scratch);
   const Tensor d_gate_rows = pass.temporary(fine_, {rows});
+  const Tensor d_gate = pass.temporary(fine_, {tokens, options_.choices});
   {
     Arena::Scope inner(pass.scratch);
     const Tensor d_activated = pass.temporary(dtype_, {rows, options_.ffn});
@@ -147,25 +165,25 @@ void MixtureOfExperts::backward_input(const Tensor& d_in, const Tensor& d_out, P
                                      pass.stream);
   {
     Arena::Scope inner(pass.scratch);
-    const Tensor d_gate = pass.temporary(fine_, {tokens, options_.choices});
     const Tensor d_rows = pass.temporary(dtype_, {rows, options_.hidden});
     ops::grouped_matmul(
         {.c = d_rows, .a = d_hidden, .b = pass.weight(experts_.fc1), .expert_begin = routed.expert_begin}, pass.stream);
     dispatch_.dispatch_backward(d_in, d_gate, d_rows, d_gate_rows, pass);
-    ops::route_backward(
-        {.d_logits = d_logits, .d_gate = d_gate, .gate = pass.stash.saved(gate_), .expert = pass.stash.saved(expert_)},
-        pass.stream);
   }
-  const Tensor d_in_router = pass.temporary(dtype_, {tokens, options_.hidden});
-  router_.backward_input(d_in_router, d_logits, pass);
-  ops::add({.out = d_in, .a = d_in, .b = d_in_router}, pass.stream);
+  const Tensor share = pass.temporary(dtype_, {tokens, options_.hidden});
+  std::visit([&](const auto& router) { router.backward_input(share, d_gate, pass); }, router_);
+  ops::add({.out = d_in, .a = d_in, .b = share}, pass.stream);
+  if (!shared_) return;
+  shared_->backward_input(share, d_out, pass);
+  ops::add({.out = d_in, .a = d_in, .b = share}, pass.stream);
 }
 
 void MixtureOfExperts::backward_weights(Pass& pass) const {
   const RoutedTokens routed = dispatch_.routed(pass);
   const Tensor d_rows_out = pass.deferred.saved(d_rows_out_), d_hidden = pass.deferred.saved(d_hidden_);
   ParameterStore& store = pass.parameters;
-  router_.backward_weights(pass);
+  std::visit([&](const auto& router) { router.backward_weights(pass); }, router_);
+  if (shared_) shared_->backward_weights(pass);
   ops::grouped_matmul_backward_weight({.d_weight = store.grad(experts_.fc2),
                                        .d_c = d_rows_out,
                                        .a = pass.stash.saved(activated_),

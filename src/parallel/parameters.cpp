@@ -7,6 +7,8 @@
 #include <numbers>
 
 #include "timetrial/base/json.h"
+#include "timetrial/ops/expert_bias.h"
+#include "timetrial/ops/rounding.h"
 
 namespace timetrial {
 
@@ -33,7 +35,7 @@ std::vector<GroupLayout> lay_out(const ParameterList& list, OptimizerShard shard
   for (ReduceGroup reduce : {ReduceGroup::dense, ReduceGroup::expert}) {
     GroupLayout layout{reduce, {}, 0};
     for (int i = list.size() - 1; i >= 0; --i) {
-      if (list.specs()[i].reduce != reduce) continue;
+      if (!list.specs()[i].trainable || list.specs()[i].reduce != reduce) continue;
       layout.members.push_back(i);
       layout.elements += list.specs()[i].shape.elements();
     }
@@ -41,6 +43,12 @@ std::vector<GroupLayout> lay_out(const ParameterList& list, OptimizerShard shard
     if (!layout.members.empty()) layouts.push_back(std::move(layout));
   }
   return layouts;
+}
+
+int64_t buffer_elements(const ParameterList& list) {
+  int64_t sum = 0;
+  for (const ParameterSpec& spec : list.specs()) sum += spec.trainable ? 0 : spec.shape.elements();
+  return sum;
 }
 
 // A small counter-based generator: value i of a stream depends on the key and i alone (the SplitMix64 finaliser).
@@ -74,6 +82,12 @@ ParamId ParameterList::add(ParameterSpec spec) {
   return {size() - 1};
 }
 
+ParamId ParameterList::add_expert_bias(const std::string& name, int64_t experts, double rate) {
+  const ParamId id = add({.name = name, .shape = {experts}, .decay = false, .trainable = false});
+  expert_biases_.push_back({id, rate});
+  return id;
+}
+
 const ParameterSpec& ParameterList::operator[](ParamId id) const {
   TIMETRIAL_CHECK(id.index >= 0 && id.index < size(), "parameter {} of {}", id.index, size());
   return specs_[id.index];
@@ -81,7 +95,7 @@ const ParameterSpec& ParameterList::operator[](ParamId id) const {
 
 int64_t ParameterList::elements() const {
   int64_t sum = 0;
-  for (const ParameterSpec& spec : specs_) sum += spec.shape.elements();
+  for (const ParameterSpec& spec : specs_) sum += spec.trainable ? spec.shape.elements() : 0;
   return sum;
 }
 
@@ -95,15 +109,22 @@ ParameterMemory ParameterStore::memory(const ParameterList& list, DType dtype, O
     result.moments += 2 * own * size_of(fine);
     if (fine != dtype) result.master += own * size_of(fine);
   }
+  result.buffers = static_cast<size_t>(buffer_elements(list)) * (size_of(fine) + sizeof(int32_t));
   return result;
 }
 
 ParameterStore::ParameterStore(const ParameterList& list, DType dtype, Device device, OptimizerShard shard)
-    : list_(list), dtype_(dtype), device_(device), places_(list.size()), ready_(list.size(), 0) {
+    : list_(list),
+      dtype_(dtype),
+      device_(device),
+      places_(list.size()),
+      ready_(list.size(), 0),
+      state_(gradient_type(dtype), {buffer_elements(list)}, device),
+      counts_(DType::i32, {buffer_elements(list)}, device) {
   TIMETRIAL_CHECK(shard.index >= 0 && shard.index < shard.count, "shard {} of {}", shard.index, shard.count);
   const DType fine = gradient_type(dtype);
   const auto make = [&](DType type, int64_t elements) {
-    Buffer& buffer = buffers_.emplace_back(device, static_cast<size_t>(elements) * size_of(type));
+    Buffer& buffer = memory_.emplace_back(device, static_cast<size_t>(elements) * size_of(type));
     return Tensor(buffer.data(), type, {elements}, device);
   };
   for (const GroupLayout& layout : lay_out(list, shard)) {
@@ -138,17 +159,26 @@ ParameterStore::ParameterStore(const ParameterList& list, DType dtype, Device de
     }
     groups_.push_back(std::move(group));
   }
+
+  int64_t begin = 0;
+  for (int i = 0; i < list.size(); ++i) {
+    if (list.specs()[i].trainable) continue;
+    places_[i] = {-1, begin};
+    begin += list.specs()[i].shape.elements();
+  }
 }
 
 Tensor ParameterStore::weight(ParamId id) const {
   const Place place = places_.at(static_cast<size_t>(id.index));
   const Shape shape = list_[id].shape;
+  if (place.group < 0) return state_.view().rows(place.begin, place.begin + shape.elements()).reshape(shape);
   return groups_[place.group].weights.rows(place.begin, place.begin + shape.elements()).reshape(shape);
 }
 
 Tensor ParameterStore::grad(ParamId id) const {
   const Place place = places_.at(static_cast<size_t>(id.index));
   const Shape shape = list_[id].shape;
+  TIMETRIAL_CHECK(place.group >= 0, "{} is a buffer without gradient", list_[id].name);
   return groups_[place.group].gradients.rows(place.begin, place.begin + shape.elements()).reshape(shape);
 }
 
@@ -156,7 +186,7 @@ void ParameterStore::grad_ready(ParamId id) { ++ready_.at(static_cast<size_t>(id
 
 void ParameterStore::check_all_ready(int micro_batches) {
   for (int i = 0; i < list_.size(); ++i) {
-    const int expected = list_.specs()[i].uses * micro_batches;
+    const int expected = list_.specs()[i].trainable ? list_.specs()[i].uses * micro_batches : 0;
     TIMETRIAL_CHECK(ready_[i] == expected, "{}: {} gradient contributions in a step, expected {}",
                     list_.specs()[i].name, ready_[i], expected);
     ready_[i] = 0;
@@ -165,6 +195,10 @@ void ParameterStore::check_all_ready(int micro_batches) {
 
 void ParameterStore::initialize(uint64_t seed, StreamRef stream) {
   for (int i = 0; i < list_.size(); ++i) from_host(weight({i}), draw(list_.specs()[i], seed), stream);
+  weights_written(stream);
+}
+
+void ParameterStore::weights_written(StreamRef stream) {
   for (Group& group : groups_) {
     if (group.master.dtype() == group.weights.dtype()) continue;
     from_host(group.master, to_host(group.weights.rows(group.shard_begin, group.shard_end), stream), stream);
@@ -174,6 +208,7 @@ void ParameterStore::initialize(uint64_t seed, StreamRef stream) {
 
 void ParameterStore::zero_gradients(StreamRef stream) {
   for (Group& group : groups_) fill_zero(group.gradients.raw(), group.gradients.bytes(), stream);
+  fill_zero(counts_.view().raw(), counts_.view().bytes(), stream);
 }
 
 void ParameterStore::zero_moments(StreamRef stream) {
@@ -183,13 +218,47 @@ void ParameterStore::zero_moments(StreamRef stream) {
   }
 }
 
+void ParameterStore::round_gradients_to_bfloat16(StreamRef stream) {
+  for (Group& group : groups_) ops::round_to_bfloat16({.x = group.gradients}, stream);
+}
+
+void ParameterStore::round_moments_to_bfloat16(StreamRef stream) {
+  for (Group& group : groups_) {
+    ops::round_to_bfloat16({.x = group.moment_1}, stream);
+    ops::round_to_bfloat16({.x = group.moment_2}, stream);
+  }
+}
+
+Tensor ParameterStore::expert_counts(ParamId bias) const {
+  const Place place = places_.at(static_cast<size_t>(bias.index));
+  TIMETRIAL_CHECK(place.group < 0, "{} is no expert bias", list_[bias].name);
+  return counts_.view().rows(place.begin, place.begin + list_[bias].shape.elements());
+}
+
+void ParameterStore::update_expert_biases(StreamRef stream) {
+  for (const ExpertBias& bias : list_.expert_biases())
+    ops::expert_bias_update({.bias = weight(bias.id), .counts = expert_counts(bias.id), .rate = bias.rate}, stream);
+}
+
+std::vector<double> ParameterStore::buffers(StreamRef stream) const { return to_host(state_.view(), stream); }
+
+void ParameterStore::set_buffers(const std::vector<double>& values, StreamRef stream) {
+  from_host(state_.view(), values, stream);
+}
+
 std::string ParameterStore::weights_hash(StreamRef stream) const {
   std::string hashes;
-  for (const Group& group : groups_) {
-    std::string bytes(group.weights.bytes(), '\0');
-    copy_bytes(bytes.data(), {}, group.weights.raw(), device_, bytes.size(), stream);
-    hashes += hash_text(bytes);
-  }
+  const auto add = [&](const Tensor& tensor) {
+    constexpr size_t kPiece = size_t{4} << 20;  // bytes; a host copy of all weights would double what a rank needs
+    const auto* data = static_cast<const std::byte*>(tensor.raw());
+    for (size_t begin = 0; begin < tensor.bytes(); begin += kPiece) {
+      std::string piece(std::min(kPiece, tensor.bytes() - begin), '\0');
+      copy_bytes(piece.data(), {}, data + begin, device_, piece.size(), stream);
+      hashes += hash_text(piece);
+    }
+  };
+  for (const Group& group : groups_) add(group.weights);
+  if (state_.view().elements() > 0) add(state_.view());
   return hash_text(hashes);
 }
 

@@ -39,6 +39,8 @@ Executor::Executor(const Model& model, const RunConfig& config, Device device)
       store_(model.parameters(), config.device.dtype, device),
       optimizer_(store_, settings_of(config.train), device),
       settings_(settings_of(config.train)),
+      round_gradients_(config.train.gradient_storage == StateStorage::bf16),
+      round_moments_(config.train.moment_storage == StateStorage::bf16),
       stashes_(make_stashes(plan_.train, slots_in_flight(schedule_), device)),
       deferred_(plan_.train.deferred(), device, plan_.train.deferred_bytes()),
       scratch_("scratch", device, plan_.scratch_bytes()),
@@ -109,10 +111,13 @@ void Executor::execute(const Action& action) {
     case Act::backward:
       model_.backward(micro_batch(action.micro * micro_rows_, micro_rows_), scale, context);
       context.stash.release();
+      if (round_gradients_) store_.round_gradients_to_bfloat16(stream_.ref());
       return;
     case Act::update:
       store_.check_all_ready(static_cast<int>(micros_));
+      store_.update_expert_biases(stream_.ref());
       optimizer_.update(stream_.ref());
+      if (round_moments_) store_.round_moments_to_bfloat16(stream_.ref());
       return;
   }
 }

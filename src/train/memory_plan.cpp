@@ -19,6 +19,7 @@ std::vector<std::pair<std::string, size_t>> MemoryPlan::rows() const {
           {"master weights", parameters.master},
           {"gradients", parameters.gradients},
           {"moments", parameters.moments},
+          {"expert biases and counts", parameters.buffers},
           {"saved activations", activations},
           {"deferred gradients", deferred},
           {"scratch", scratch},

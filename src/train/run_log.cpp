@@ -56,6 +56,7 @@ void RunLog::configuration(const RunConfig& config, int64_t training_samples) {
   put("opt_learning_rate_decay_steps", train.decay_steps);
   put("max_steps", train.max_steps);
   put("opt_learning_rate_decay_schedule", "cosine with linear warmup");
+  if (config.model.router.kind == RouterKind::sigmoid) put("moe_aux_loss_coeff", config.model.router.aux_loss);
   put("target_accuracy", config.evaluation.target);
   put("tensor_parallelism", config.parallel.tensor);
   put("pipeline_parallelism", config.parallel.pipeline);

@@ -73,13 +73,16 @@ RunResult Trainer::run() {
           .evaluation_loss = last_evaluation_};
 }
 
-// A learning rate of 0 leaves the weights as they are to the last bit; the moments are cleared again.
+// A learning rate of 0 leaves the weights as they are to the last bit; expert biases move all the same and are put back;
+// the moments are cleared again.
 void Trainer::warm_up() {
   const std::string before = executor_.parameters().weights_hash(executor_.stream());
+  const std::vector<double> buffers = executor_.parameters().buffers(executor_.stream());
   const HostBatch batch = synthetic_batch(config_, config_.accumulation() * config_.train.micro_batch);
   for (int i = 0; i < kWarmUpSteps; ++i) executor_.train_step(batch, 0, i);
   executor_.evaluate(synthetic_batch(config_, config_.train.micro_batch));
   executor_.zero_moments();
+  executor_.parameters().set_buffers(buffers, executor_.stream());
   TIMETRIAL_CHECK(executor_.parameters().weights_hash(executor_.stream()) == before, "warm-up changed the weights");
 }
 

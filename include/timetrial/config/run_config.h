@@ -29,6 +29,9 @@ enum class WarmUpForm { from_zero, above_zero };
 // What decay_steps counts from, in the schedule and in the log: the run's start or the end of the warm-up.
 enum class DecayFrom { start, warmup };
 
+// wide: fp32, or f64 in a double run. bf16: rounded to bf16; the CPU keeps the rounded values in fp32 words.
+enum class StateStorage { wide, bf16 };
+
 // Learning rate: linear to learning_rate at step warmup_steps, then cosine to end_learning_rate (spec 8.3). Batches in
 // sequences.
 struct TrainConfig {
@@ -40,6 +43,8 @@ struct TrainConfig {
   WarmUpForm warmup_form = WarmUpForm::from_zero;
   DecayFrom decay_from = DecayFrom::start;
   double beta_1 = 0, beta_2 = 0, epsilon = 0, weight_decay = 0, clip_norm = 0;
+  // What gradients hold after each micro batch, and moments after each update (spec 8.4).
+  StateStorage gradient_storage = StateStorage::wide, moment_storage = StateStorage::wide;
   bool operator==(const TrainConfig&) const = default;
 };
 
@@ -116,6 +121,13 @@ std::string workload_of(const Json& user, const Overrides& overrides);
 // missing or given twice, and batches that do not divide.
 RunConfig parse_run_config(const Json& user, const Json& benchmark, const std::string& name,
                            const Overrides& overrides);
+
+// Why a run cannot be the full benchmark in the division it claims: one line per value, with the JSON path, the value
+// and what the rules fix. Empty when the config names another variant than the full one: such a run claims nothing. In
+// the open division only sequence length and target are fixed; in the closed one every value that the benchmark does
+// not leave free, and the smallest batch. `user`, `benchmark` and `overrides` are those that `run` was parsed from.
+std::vector<std::string> rule_breaches(const Json& user, const Json& benchmark, const Overrides& overrides,
+                                       const RunConfig& run);
 
 // Cross-field rules alone; parse_run_config has called it. Throws ConfigError.
 void validate(const RunConfig& config);

@@ -14,12 +14,15 @@ struct LinearOptions {
   bool bias = false;
   double init_std = 0;
   double bias_init_std = 0;
+  int uses = 1;  // places of the model that use these weights
 };
 
 // Every block of nn has these members; see docs/architecture.md, "Modules". Rows are tokens.
 class Linear {
  public:
   Linear(ModuleContext& context, const std::string& name, const LinearOptions& options);
+  // The same weights at another place of the model.
+  Linear(ModuleContext& context, const Linear& tied);
 
   void plan_forward(Plan&, int64_t) const {}  // keeps a reference to its input only
   void plan_backward(Plan&, int64_t) const {}

@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "timetrial/nn/linear.h"
 #include "timetrial/nn/norm.h"
+#include "timetrial/nn/token_loss.h"
 
 namespace timetrial::nn {
 
@@ -27,12 +27,15 @@ class LossHead {
   void backward_input(const Tensor& d_in, const Tensor& labels, double scale, Pass& pass) const;
   void backward_weights(Pass& pass) const;
 
+  // Where forward leaves the logits (N, vocabulary) in training, until backward turns them into their gradient.
+  SavedId logits() const { return token_loss_.logits(); }
+
  private:
   LossHeadOptions options_;
-  DType dtype_, fine_;
+  DType dtype_;
   Norm norm_;
-  Linear head_;
-  SavedId normed_, logits_, lse_, d_normed_;
+  TokenLoss token_loss_;
+  SavedId normed_, d_normed_;
 };
 
 }  // namespace timetrial::nn

@@ -34,19 +34,29 @@ struct ParameterSpec {
   int uses = 1;            // modules that add to the gradient in one backward; > 1 for tied parameters
   double norm_weight = 1;  // 1/replicas, so that the global norm counts every parameter once
   Initializer init = {};
+  bool trainable = true;  // false: a buffer beside the parameters, fp32 (f64 in double), without gradient
+};
+
+// A router's selection bias (spec 3.5): a buffer that moves by `rate` per step against the load of its experts.
+struct ExpertBias {
+  ParamId id;
+  double rate;
 };
 
 // The parameters of one model piece in the order of its forward pass.
 class ParameterList {
  public:
   ParamId add(ParameterSpec spec);  // Throws Error when the name is taken.
+  ParamId add_expert_bias(const std::string& name, int64_t experts, double rate);  // starts at 0
   const ParameterSpec& operator[](ParamId id) const;
   int size() const { return static_cast<int>(specs_.size()); }
   const std::vector<ParameterSpec>& specs() const { return specs_; }
-  int64_t elements() const;
+  const std::vector<ExpertBias>& expert_biases() const { return expert_biases_; }
+  int64_t elements() const;  // of what is trained; buffers are no parameters
 
  private:
   std::vector<ParameterSpec> specs_;
+  std::vector<ExpertBias> expert_biases_;
 };
 
 // This rank's part of the optimizer: state is cut into `count` equal pieces over the data axis. One rank holds one
@@ -56,7 +66,8 @@ struct OptimizerShard {
 };
 
 struct ParameterMemory {
-  size_t weights = 0, master = 0, gradients = 0, moments = 0;  // bytes on this rank
+  // Bytes on this rank; buffers: expert biases and their counts.
+  size_t weights = 0, master = 0, gradients = 0, moments = 0, buffers = 0;
 };
 
 // Flat storage per reduce group, parameters in reverse order of execution so that finished gradients come first, padded
@@ -68,7 +79,7 @@ class ParameterStore {
   // What the constructor would take, without taking it.
   static ParameterMemory memory(const ParameterList& list, DType dtype, OptimizerShard shard = {});
 
-  Tensor weight(ParamId id) const;  // the model's copy, of `dtype`
+  Tensor weight(ParamId id) const;  // the model's copy, of `dtype`; of a buffer the buffer itself
   Tensor grad(ParamId id) const;    // fp32 (f64 for f64 weights), accumulated by backward_weights
   const ParameterList& list() const { return list_; }
 
@@ -80,9 +91,24 @@ class ParameterStore {
   // Draws every parameter from its own random stream, keyed by seed and name: the values do not depend on layout or
   // ranks.
   void initialize(uint64_t seed, StreamRef stream);
+  // To be called after weights were written from outside (a checkpoint): masters follow them, moments start again at 0.
+  void weights_written(StreamRef stream);
+  // Starts a step: gradients and token counts of experts.
   void zero_gradients(StreamRef stream);
   void zero_moments(StreamRef stream);
-  std::string weights_hash(StreamRef stream) const;  // 32 hexadecimal digits over all weights, for equality tests
+  // Makes gradients, or moments, hold what bf16 storage would: after each micro batch, after the update (spec 8.4).
+  void round_gradients_to_bfloat16(StreamRef stream);
+  void round_moments_to_bfloat16(StreamRef stream);
+
+  // (E) int32: tokens that training passes of this step sent to each expert of the router with this bias.
+  Tensor expert_counts(ParamId bias) const;
+  // Moves every expert bias by its rate against the step's counts; once per step, before the optimizer (spec 3.5).
+  void update_expert_biases(StreamRef stream);
+  // All buffers, to put them back after a warm-up that must leave no trace.
+  std::vector<double> buffers(StreamRef stream) const;
+  void set_buffers(const std::vector<double>& values, StreamRef stream);
+  // 32 hexadecimal digits over all weights and buffers, for equality tests.
+  std::string weights_hash(StreamRef stream) const;
 
   // One flat buffer per reduce group; segments are relative to this rank's shard.
   struct Group {
@@ -96,7 +122,7 @@ class ParameterStore {
 
  private:
   struct Place {
-    int group;
+    int group;  // -1: among the buffers
     int64_t begin;
   };
   ParameterList list_;
@@ -105,7 +131,9 @@ class ParameterStore {
   std::vector<Group> groups_;
   std::vector<Place> places_;
   std::vector<int> ready_;
-  std::vector<Buffer> buffers_;
+  OwnedTensor state_;   // all buffers
+  OwnedTensor counts_;  // int32, as long as state_
+  std::vector<Buffer> memory_;
 };
 
 }  // namespace timetrial

@@ -37,6 +37,9 @@ struct Pass {
   Stash& stash;     // forward -> backward_weights
   Stash& deferred;  // backward_input -> backward_weights
   Arena& scratch;
+  // Of the micro batch under way, in backward: the weight of one token's loss in the step's, for losses that modules
+  // add.
+  double loss_scale = 0;
 
   Tensor keep(SavedId id, DType dtype, Shape shape) {
     return mode == Mode::evaluate ? allocate(scratch, dtype, shape) : stash.keep(id, dtype, shape);

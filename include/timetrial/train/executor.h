@@ -63,6 +63,7 @@ class Executor {
   ParameterStore store_;
   Optimizer optimizer_;
   OptimizerSettings settings_;
+  bool round_gradients_, round_moments_;  // to bf16
   std::vector<Stash> stashes_;
   Stash deferred_;
   Arena scratch_;
