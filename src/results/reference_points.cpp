@@ -33,9 +33,12 @@ const Json& document_of(std::string_view ruleset) {
                               fmt::join(rulesets(), " and ")));
 }
 
+// On one line, whatever is in it.
+std::string shown(const Json& value) { return value.dump(-1, ' ', true); }
+
 double positive(const Json& value, const std::string& what) {
-  if (!value.is_number() || !(value.get<double>() > 0) || value.get<double>() > 1e15)
-    throw UserError(fmt::format("{} must be a number above 0, not {}", what, value.dump(-1, ' ', true)));
+  if (!value.is_number() || !(value.get<double>() >= 1e-9) || value.get<double>() > 1e15)
+    throw UserError(fmt::format("{} must be a number from 1e-9 to 1e15, not {}", what, shown(value)));
   return value.get<double>();
 }
 
@@ -55,14 +58,15 @@ ReferencePoint point_of(const Json& entry, int runs_required, const std::string&
   ReferencePoint point;
   point.name = text(entry, "name", origin);
   point.source = text(entry, "source", origin);
-  point.batch = positive(field(entry, "batch", origin), fmt::format("{}: batch of {}", origin, point.name));
+  point.batch = positive(field(entry, "batch", origin), fmt::format("{}: batch of {}", origin, shown(point.name)));
   const Json& reached = field(entry, "reached", origin);
   std::vector<double> values;
   if (reached.is_array())
-    for (const Json& value : reached) values.push_back(positive(value, fmt::format("{}: {}", origin, point.name)));
+    for (const Json& value : reached)
+      values.push_back(positive(value, fmt::format("{}: {}", origin, shown(point.name))));
   // The rules ask for twice a submission's runs; some points of older rounds have a few less.
   if (values.size() < 4)
-    throw UserError(fmt::format("{}: {} has {} runs, at least 4 are needed", origin, point.name, values.size()));
+    throw UserError(fmt::format("{}: {} has {} runs, at least 4 are needed", origin, shown(point.name), values.size()));
   std::sort(values.begin(), values.end());
   point.runs = static_cast<int>(values.size());
   point.mean = *olympic_mean(values);
@@ -119,7 +123,7 @@ std::optional<ReferencePoints> reference_points(std::string_view ruleset, std::s
 std::optional<ReferencePoints> parse_reference_points(const Json& document, std::string_view benchmark,
                                                       const std::string& origin) {
   if (const std::string schema = text(document, "schema", origin); schema != kSchema)
-    throw UserError(fmt::format("{}: schema '{}', not {}", origin, schema, kSchema));
+    throw UserError(fmt::format("{}: schema {}, not {}", origin, shown(schema), kSchema));
   const Json& benchmarks = field(document, "benchmarks", origin);
   if (!benchmarks.is_object()) throw UserError(fmt::format("{}: \"benchmarks\" must be an object", origin));
   if (!benchmarks.contains(benchmark)) return std::nullopt;
@@ -130,7 +134,7 @@ std::optional<ReferencePoints> parse_reference_points(const Json& document, std:
   result.benchmark = benchmark;
   result.unit = text(entry, "unit", origin);
   if (result.unit != "samples" && result.unit != "epochs")
-    throw UserError(fmt::format("{}: unit '{}', neither samples nor epochs", origin, result.unit));
+    throw UserError(fmt::format("{}: unit {}, neither samples nor epochs", origin, shown(result.unit)));
   const double runs = positive(field(entry, "runs", origin), fmt::format("{}: runs", origin));
   if (runs < 3 || runs > 1000) throw UserError(fmt::format("{}: {} runs, not 3 to 1000", origin, runs));
   result.runs_required = static_cast<int>(runs);

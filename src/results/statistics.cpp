@@ -68,7 +68,7 @@ double minimum_mean(const MinimumMean& test) {
   const double pooled = ((n - 1) * square + (m - 1) * square) / freedom;
   const double error = std::sqrt(pooled * (1 / n + 1 / m));
   double low = 0, high = test.mean, middle = (low + high) / 2;
-  while (high - low > kTolerance) {
+  while (high - low > kTolerance && low < middle && middle < high) {
     const double t = (middle - test.mean) / error;
     const double probability = boost::math::cdf(boost::math::complement(distribution, std::abs(t)));
     (probability > kLevel ? high : low) = middle;
