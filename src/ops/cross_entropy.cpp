@@ -3,6 +3,7 @@
 #include "timetrial/ops/cross_entropy.h"
 
 #include "ops/cpu/cross_entropy.h"
+#include "ops/cuda/cross_entropy.h"
 #include "ops/on_cpu.h"
 
 namespace timetrial::ops {
@@ -41,7 +42,7 @@ void cross_entropy_forward(const CrossEntropyForward& a, StreamRef stream) {
       return on_cpu({kOp, stream, a.logits.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::cross_entropy_forward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      if constexpr (build::has_cuda) return cuda::cross_entropy_forward(a, stream);
       throw_without_cuda(kOp);
   }
 }
@@ -55,7 +56,7 @@ void cross_entropy_backward(const CrossEntropyBackward& a, StreamRef stream) {
       return on_cpu({kOp, stream, a.logits.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::cross_entropy_backward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      if constexpr (build::has_cuda) return cuda::cross_entropy_backward(a, stream);
       throw_without_cuda(kOp);
   }
 }

@@ -3,6 +3,7 @@
 #include "timetrial/ops/elementwise.h"
 
 #include "ops/cpu/elementwise.h"
+#include "ops/cuda/elementwise.h"
 #include "ops/on_cpu.h"
 
 namespace timetrial::ops {
@@ -21,7 +22,7 @@ void add(const Add& a, StreamRef stream) {
     case DeviceKind::cpu:
       return on_cpu({"add", stream, a.out.dtype()}, a, [&]<class T>(const auto& arguments) { cpu::add<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel("add");
+      if constexpr (build::has_cuda) return cuda::add(a, stream);
       throw_without_cuda("add");
   }
 }
@@ -35,7 +36,7 @@ void accumulate_sum(const AccumulateSum& a, StreamRef stream) {
       return on_cpu({"accumulate_sum", stream, a.x.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::accumulate_sum<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel("accumulate_sum");
+      if constexpr (build::has_cuda) return cuda::accumulate_sum(a, stream);
       throw_without_cuda("accumulate_sum");
   }
 }

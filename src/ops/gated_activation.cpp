@@ -4,6 +4,7 @@
 
 #include "ops/checks.h"
 #include "ops/cpu/gated_activation.h"
+#include "ops/cuda/gated_activation.h"
 #include "ops/on_cpu.h"
 
 namespace timetrial::ops {
@@ -31,7 +32,7 @@ void gated_activation_forward(const GatedActivationForward& a, StreamRef stream)
       return on_cpu({op, stream, dtype}, a,
                     [&]<class T>(const auto& arguments) { cpu::gated_activation_forward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
+      if constexpr (build::has_cuda) return cuda::gated_activation_forward(a, stream);
       throw_without_cuda(op);
   }
 }
@@ -51,7 +52,7 @@ void gated_activation_backward(const GatedActivationBackward& a, StreamRef strea
       return on_cpu({op, stream, dtype}, a,
                     [&]<class T>(const auto& arguments) { cpu::gated_activation_backward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
+      if constexpr (build::has_cuda) return cuda::gated_activation_backward(a, stream);
       throw_without_cuda(op);
   }
 }

@@ -4,6 +4,7 @@
 
 #include "ops/checks.h"
 #include "ops/cpu/head_norm.h"
+#include "ops/cuda/head_norm.h"
 #include "ops/on_cpu.h"
 
 namespace timetrial::ops {
@@ -61,7 +62,7 @@ void head_norm_forward(const HeadNormForward& a, StreamRef stream) {
       return on_cpu({kOp, stream, a.x.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::head_norm_forward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      if constexpr (build::has_cuda) return cuda::head_norm_forward(a, stream);
       throw_without_cuda(kOp);
   }
 }
@@ -76,7 +77,7 @@ void head_norm_backward_input(const HeadNormBackwardInput& a, StreamRef stream) 
       return on_cpu({kOp, stream, a.x.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::head_norm_backward_input<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      if constexpr (build::has_cuda) return cuda::head_norm_backward_input(a, stream);
       throw_without_cuda(kOp);
   }
 }
@@ -91,7 +92,7 @@ void head_norm_backward_weight(const HeadNormBackwardWeight& a, StreamRef stream
       return on_cpu({kOp, stream, a.x.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::head_norm_backward_weight<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      if constexpr (build::has_cuda) return cuda::head_norm_backward_weight(a, stream);
       throw_without_cuda(kOp);
   }
 }

@@ -8,6 +8,7 @@
 
 #include "ops/checks.h"
 #include "ops/cpu/rope.h"
+#include "ops/cuda/rope.h"
 #include "ops/on_cpu.h"
 #include "timetrial/ops/rope_table.h"
 
@@ -73,7 +74,7 @@ void dispatch(const Rope& a, int direction, StreamRef stream) {
       return on_cpu({direction > 0 ? "rope_forward" : "rope_backward", stream, a.x.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::rope<T>(arguments, static_cast<T>(direction)); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel("rope");
+      if constexpr (build::has_cuda) return cuda::rope(a, direction, stream);
       throw_without_cuda("rope");
   }
 }

@@ -95,7 +95,7 @@ class CrossEntropyParity : public PlaceTest {
 TEST_P(CrossEntropyParity, Forward) {
   for (const Shape shape : shapes()) {
     SCOPED_TRACE(shape.text());
-    expect_parity_on_cpu_only(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
+    expect_parity(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
       cross_entropy_forward(
           {.loss = bench.output_statistics("loss", {shape[0]}),
            .lse = bench.output_statistics("lse", {shape[0]}),
@@ -113,7 +113,7 @@ TEST_P(CrossEntropyParity, Backward) {
     const Values logits = random_values(shape, 1, -4, 4);
     const auto labels = random_ids(shape[0], static_cast<int32_t>(shape[1]), 2);
     const Values lse = shape[0] > 0 ? forward(logits, labels).lse : Values{};
-    expect_parity_on_cpu_only(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
+    expect_parity(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
       cross_entropy_backward({.logits = bench.in_out("logits", shape, logits),
                               .lse = bench.input_statistics({shape[0]}, lse),
                               .labels = bench.input_i32({shape[0]}, labels),
@@ -124,7 +124,7 @@ TEST_P(CrossEntropyParity, Backward) {
 }
 
 TEST_P(CrossEntropyParity, NanStaysInItsRow) {
-  expect_parity_on_cpu_only(dtype(), stream(), OpClass::reduction, [](Bench& bench) {
+  expect_parity(dtype(), stream(), OpClass::reduction, [](Bench& bench) {
     Values logits = random_values(3 * 40, 1);
     logits[45] = NAN;
     const Tensor loss = bench.output_statistics("loss", {3});

@@ -87,7 +87,7 @@ class ElementwiseParity : public PlaceTest {};
 
 TEST_P(ElementwiseParity, Add) {
   for (const Shape shape : {Shape{1}, Shape{0, 4}, Shape{7, 11}, Shape{4096, 17}})
-    expect_parity_on_cpu_only(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
+    expect_parity(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
       add({.out = bench.output("out", shape),
            .a = bench.input(shape, random_values(shape, 1)),
            .b = bench.input(shape, random_values(shape, 2))},
@@ -97,7 +97,7 @@ TEST_P(ElementwiseParity, Add) {
 
 TEST_P(ElementwiseParity, AccumulateSum) {
   for (const int64_t count : {1, 0, 4097, 70001})
-    expect_parity_on_cpu_only(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
+    expect_parity(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
       accumulate_sum({.out = bench.in_out("out", {1}, {3}),
                       .x = bench.input({count}, random_values(count, 1, -0.5, 1)),
                       .scale = 0.125},

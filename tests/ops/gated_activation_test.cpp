@@ -115,7 +115,7 @@ TEST_P(GatedActivationParity, RowsAndWidths) {
     for (const int64_t width : {1, 7, 16, 33, 96})
       for (const int64_t rows : {1, 5, 400})
         for (const bool gated : {false, true})
-          expect_parity_on_cpu_only(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
+          expect_parity(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
             run(bench, {kind, width, random_values(rows * 2 * width, 6, -10, 10),
                         gated ? random_values(rows, 7, 0, 1) : Values{}, random_values(rows * width, 8)});
           });
@@ -124,7 +124,7 @@ TEST_P(GatedActivationParity, RowsAndWidths) {
 TEST_P(GatedActivationParity, LargeInputsStayFiniteAndNanPasses) {
   const double nan = std::nan("");
   for (const Kind kind : {Kind::swiglu, Kind::clamped_swiglu})
-    expect_parity_on_cpu_only(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
+    expect_parity(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
       run(bench, {kind, 4, {-1e4, 1e4, -100, 60, 1, 1, 1, 1}, {1}, {1, 1, 1, 1}});
       run(bench, {kind, 2, {nan, 1, 1, 1}, {1}, {1, 1}});
       run(bench, {kind, 2, {1, 1, nan, 1}, {1}, {1, 1}});

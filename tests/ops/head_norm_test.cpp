@@ -203,7 +203,7 @@ class HeadNormParity : public PlaceTest {
 TEST_P(HeadNormParity, Forward) {
   for (const Layout& l : layouts()) {
     SCOPED_TRACE(l.shape().text());
-    expect_parity_on_cpu_only(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
+    expect_parity(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
       const Tensor out = bench.output("out", l.shape()), rstd = bench.output_statistics("rstd", l.statistics());
       head_norm_forward({.out = out,
                          .rstd = rstd,
@@ -220,13 +220,13 @@ TEST_P(HeadNormParity, Forward) {
 TEST_P(HeadNormParity, Backward) {
   for (const Layout& l : layouts()) {
     SCOPED_TRACE(l.shape().text());
-    expect_parity_on_cpu_only(dtype(), stream(), OpClass::reduction,
-                              [&](Bench& bench) { backward(bench, l, random_values(l.statistics(), 7, 0.5, 2)); });
+    expect_parity(dtype(), stream(), OpClass::reduction,
+                  [&](Bench& bench) { backward(bench, l, random_values(l.statistics(), 7, 0.5, 2)); });
   }
 }
 
 TEST_P(HeadNormParity, NanStaysInItsHead) {
-  expect_parity_on_cpu_only(dtype(), stream(), OpClass::reduction, [](Bench& bench) {
+  expect_parity(dtype(), stream(), OpClass::reduction, [](Bench& bench) {
     const Layout l = kSmall;
     Values x = random_values(l.shape(), 1);
     x[static_cast<size_t>(l.width() + l.head_dim)] = NAN;  // row 1, query head 1, channel 0

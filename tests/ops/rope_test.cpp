@@ -229,7 +229,7 @@ using RopeParity = PlaceTest;
 TEST_P(RopeParity, ForwardAndBackward) {
   for (const int64_t head_dim : {2, 6, 16, 64})
     for (const int64_t length : {1, 5, 130})
-      expect_parity_on_cpu_only(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
+      expect_parity(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
         const RopeFrequencies spec = {.head_dim = head_dim, .base = 150000, .factor = 32, .original_length = 4096};
         const RopeTable table = make_table(bench, length, spec);
         const Shape shape = {3 * length, 3 * head_dim + 5};

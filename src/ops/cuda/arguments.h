@@ -16,4 +16,8 @@ inline void check_storage(std::string_view op, std::initializer_list<DType> type
       throw Error(fmt::format("{}: {} storage on CUDA is not built", op, name_of(type)));
 }
 
+// The data of an optional fp32 or int32 tensor; null when it is absent.
+inline float* floats_of(const Tensor& tensor) { return tensor ? tensor.data<float>() : nullptr; }
+inline int32_t* ids_of(const Tensor& tensor) { return tensor ? tensor.data<int32_t>() : nullptr; }
+
 }  // namespace timetrial::ops::cuda
