@@ -28,7 +28,8 @@ std::optional<Schedule> schedule_of(const RemarkContext& context, std::optional<
       const auto skipped = file->skip_evaluations->evaluate([&](const std::string&) {
         return std::optional(Number{*batch, false});
       });
-      if (!skipped) return std::nullopt;
+      constexpr long double kMostSkipped = 1e6L;  // more says that the batch size is nonsense
+      if (!skipped || skipped->value > kMostSkipped) return std::nullopt;
       schedule.skipped = static_cast<int64_t>(skipped->value);
     }
     schedule.first = schedule.interval * static_cast<double>(schedule.skipped + 1);

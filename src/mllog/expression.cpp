@@ -44,6 +44,8 @@ class ExpressionParser {
   void emit(Op op) { result_.steps_.push_back({op, {}, {}}); }
 
   void sum() {
+    constexpr int kDeepest = 100;
+    if (++depth_ > kDeepest) fail("fewer parentheses");
     product();
     while (true) {
       if (accept('+')) {
@@ -53,6 +55,7 @@ class ExpressionParser {
         product();
         emit(Op::subtract);
       } else {
+        --depth_;
         return;
       }
     }
@@ -75,6 +78,7 @@ class ExpressionParser {
 
   void factor() {
     if (accept('-')) {
+      if (accept('-')) fail("one minus");
       factor();
       emit(Op::negate);
     } else if (accept('(')) {
@@ -123,7 +127,8 @@ class ExpressionParser {
       number();
       decimals = result_.steps_.back().number;
       result_.steps_.pop_back();
-      if (!decimals.whole) fail("a whole number of decimals");
+      constexpr long double kMostDecimals = 30;
+      if (!decimals.whole || decimals.value > kMostDecimals) fail("a whole number of decimals");
     }
     if (!accept(')')) fail("')'");
     result_.steps_.push_back({function->second, decimals, {}});
@@ -131,6 +136,7 @@ class ExpressionParser {
 
   std::string_view text_;
   size_t at_ = 0;
+  int depth_ = 0;
   Expression result_;
 };
 

@@ -41,6 +41,11 @@ void allow_fields(const Json& object, const std::set<std::string>& allowed, cons
     TIMETRIAL_CHECK(allowed.count(name) == 1, "{}: unknown field {} in {}", where, name, object.dump());
 }
 
+bool is_bound(CheckKind kind) {
+  return kind == CheckKind::above || kind == CheckKind::at_least || kind == CheckKind::below ||
+         kind == CheckKind::at_most;
+}
+
 void parse_operand(Check& check, const Json& operand, const std::string& where) {
   switch (check.kind) {
     case CheckKind::present:
@@ -49,11 +54,17 @@ void parse_operand(Check& check, const Json& operand, const std::string& where) 
       TIMETRIAL_CHECK(operand == true, "{}: {} takes true", where, operand.dump());
       break;
     case CheckKind::one_of:
+      TIMETRIAL_CHECK(operand.is_array(), "{}: one_of takes a list", where);
+      check.operand = operand;
+      break;
     case CheckKind::equals:
+      check.operand = operand;
+      break;
     case CheckKind::above:
     case CheckKind::at_least:
     case CheckKind::below:
     case CheckKind::at_most:
+      TIMETRIAL_CHECK(operand.is_number(), "{}: {} is no number", where, operand.dump());
       check.operand = operand;
       break;
     case CheckKind::equals_expression:
@@ -82,7 +93,10 @@ void parse_operand(Check& check, const Json& operand, const std::string& where) 
       check.names = {operand.at("name").get<std::string>()};
       for (const auto& [name, bound] : operand.items())
         if (name != "name") {
-          check.relation = kinds().at(name);
+          const auto relation = kinds().find(name);
+          TIMETRIAL_CHECK(relation != kinds().end() && is_bound(relation->second) && bound.is_number(),
+                          "{}: no bound: {}", where, operand.dump());
+          check.relation = relation->second;
           check.operand = bound;
         }
       break;
@@ -142,6 +156,8 @@ KeyRule parse_key_rule(const Json& json, const std::string& file) {
                             remark.at("advice").get<std::string>()});
   }
   rule.then_rules = json.value("then_rules", "");
+  TIMETRIAL_CHECK(rule.then_rules.empty() || rule.then_rules.find("{}") != std::string::npos,
+                  "{}: then_rules without {{}}: {}", where, rule.then_rules);
   return rule;
 }
 
@@ -223,7 +239,7 @@ bool limits_value(CheckKind kind) {
 
 std::string describe(const Check& check) { return words_of(check) + (check.scaled ? ", declared as scaled" : ""); }
 
-RuleFile parse_rules(const Json& file) {
+RuleFile parse_rules(const Json& file) try {
   allow_fields(file, {"name", "about", "starts_with", "evaluate_every_samples", "skip_evaluations", "keys"},
                "rule file");
   RuleFile rules;
@@ -240,6 +256,8 @@ RuleFile parse_rules(const Json& file) {
     TIMETRIAL_CHECK(keys.insert(rules.keys.back().key).second, "rules {}: {} twice", rules.name, rules.keys.back().key);
   }
   return rules;
+} catch (const Json::exception& error) {
+  throw Error(fmt::format("a rule file is not as it should be: {}", error.what()));
 }
 
 }  // namespace timetrial::mllog

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "mllog/python_value.h"
@@ -127,8 +128,10 @@ void Judge::remember(const RuleIndex::Entry& entry, const Memory& memory, const 
   WalkState& state = walks_[entry.file].state;
   if (memory.expression) {
     if (const std::optional<Number> value = evaluate(*memory.expression, record, state)) {
-      state.remembered[memory.name] =
-          value->whole ? Json(static_cast<int64_t>(value->value)) : Json(static_cast<double>(value->value));
+      constexpr long double kMostExact = 9e18L;  // below 2^63
+      state.remembered[memory.name] = value->whole && std::abs(value->value) < kMostExact
+                                          ? Json(static_cast<int64_t>(value->value))
+                                          : Json(static_cast<double>(value->value));
     } else {
       put_error(entry, record.line, fmt::format("gives numbers for {}", memory.expression->text()),
                 {excerpt(record.value),

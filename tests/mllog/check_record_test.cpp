@@ -172,7 +172,12 @@ TEST(RuleFiles, AnythingUnknownIsRefused) {
   EXPECT_THROW(parse_rules(with_rule({{"some_record", {{{"after", "x"}}}}})), Error);
   EXPECT_THROW(parse_rules(with_rule({{"occurrence", {{"at_most", 2}}}})), Error);
   EXPECT_THROW(parse_rules(with_rule({{"remarks", {{{"check", {{"equals", 1}}}, {"advice", "x"}}}}})),
-               std::exception);  // "rule" is missing
+               Error);  // "rule" is missing
+  EXPECT_THROW(parse_rules(with_rule({{"checks", {{{"above", "0"}}}}})), Error);
+  EXPECT_THROW(parse_rules(with_rule({{"checks", {{{"one_of", "closed"}}}}})), Error);
+  EXPECT_THROW(parse_rules(with_rule({{"checks", {{{"metadata_number", {{"name", "n"}, {"equals", 1}}}}}}})), Error);
+  EXPECT_THROW(parse_rules(with_rule({{"then_rules", "closed"}})), Error);
+  EXPECT_THROW(parse_rules(with_rule({{"key", 5}})), Error);
   Json twice = good;
   twice["keys"].push_back(twice["keys"][0]);
   EXPECT_THROW(parse_rules(twice), Error);
