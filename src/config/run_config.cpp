@@ -146,6 +146,10 @@ std::vector<std::string> rule_breaches(const Json& user, const Json& benchmark, 
   if (names.variant != config::member(mlperf, "variant", "/mlperf").get<std::string>()) return {};
 
   const bool open = run.submission.division == "open";
+  const auto least = mlperf.find("smallest_batch");
+  if (!open && least != mlperf.end() && run.train.global_batch < least->get<int64_t>())  // much follows from it
+    return {fmt::format("/train/global_batch: {}, but the closed rules of {} allow no less than {}",
+                        run.train.global_batch, run.workload, least->get<int64_t>())};
   const std::vector<std::string> of_open = {"model.sequence_length", "evaluation.target"};
   const Names claimed{
       .variant = names.variant,
@@ -163,10 +167,6 @@ std::vector<std::string> rule_breaches(const Json& user, const Json& benchmark, 
     breaches.push_back(fmt::format("{}: {}, but {} fix {} ({})", path_of(field.key), field.get(run).dump(), rules,
                                    field.get(plain).dump(), field.meaning));
   }
-  const auto least = mlperf.find("smallest_batch");
-  if (!open && least != mlperf.end() && run.train.global_batch < least->get<int64_t>())
-    breaches.push_back(fmt::format("/train/global_batch: {}, but {} allow no less than {}", run.train.global_batch,
-                                   rules, least->get<int64_t>()));
   return breaches;
 }
 

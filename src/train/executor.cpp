@@ -92,10 +92,11 @@ void Executor::count_load(const Pass& pass) {
   const std::vector<Tensor> begins = model_.expert_begins(pass);
   load_.resize(begins.size());
   for (size_t layer = 0; layer < begins.size(); ++layer) {
-    const std::vector<double> begin = to_host(begins[layer], stream_.ref());
+    std::vector<int32_t> begin(static_cast<size_t>(begins[layer].elements()));
+    copy_bytes(begin.data(), {}, begins[layer].raw(), begins[layer].device(), begins[layer].bytes(), stream_.ref());
     load_[layer].resize(begin.size() - 1);
     for (size_t expert = 0; expert + 1 < begin.size(); ++expert)
-      load_[layer][expert] += static_cast<int64_t>(begin[expert + 1] - begin[expert]);
+      load_[layer][expert] += begin[expert + 1] - begin[expert];
   }
 }
 

@@ -261,9 +261,9 @@ TEST(EffectiveJson, HoldsEveryField) {
   const Json flat = effective.flatten();
   const std::string help = config_help();
   EXPECT_EQ(flat.size(), static_cast<size_t>(std::count(help.begin(), help.end(), '\n')));
-  EXPECT_EQ(effective["train"].size(), 15u);
-  EXPECT_EQ(effective["model"].size(), 20u);
-  EXPECT_EQ(effective["model"]["rope"].size(), 8u);
+  EXPECT_EQ(effective["train"].size(), 17u);
+  EXPECT_EQ(effective["model"].size(), 26u);
+  EXPECT_EQ(effective["model"]["rope"].size(), 10u);
   for (const auto& [pointer, value] : flat.items()) {
     std::string key = pointer.substr(1);
     std::replace(key.begin(), key.end(), '/', '.');

@@ -16,7 +16,8 @@ Json golden() { return read_json_file(TIMETRIAL_SOURCE_DIR "/tests/data/golden/s
 
 TEST(SampleOrderGolden, EveryItemIsNumpys) {
   int separate = 0, mixed = 0;
-  for (const Json& want : golden()["orders"]) {
+  const Json all = golden();
+  for (const Json& want : all["orders"]) {
     const std::vector<int64_t> begins = testing::begins_of(want["lengths"].get<std::vector<int>>());
     const SampleOrder order({.document_begins = begins,
                              .sequence_length = want["sequence_length"],
@@ -40,7 +41,8 @@ TEST(SampleOrderGolden, EveryItemIsNumpys) {
 }
 
 TEST(SampleOrderGolden, EveryBlendIsNumpys) {
-  for (const Json& want : golden()["blends"]) {
+  const Json all = golden();
+  for (const Json& want : all["blends"]) {
     const Blend blend(want["weights"].get<std::vector<double>>(), want["samples"]);
     for (size_t d = 0; d < want["requested"].size(); ++d) EXPECT_EQ(blend.requested(d), want["requested"][d]) << d;
     for (int64_t i = 0; i < blend.size(); ++i) {

@@ -10,6 +10,7 @@
 #include "timetrial/checkpoint/mapping.h"
 #include "timetrial/config/schedule.h"
 #include "timetrial/train/weights.h"
+#include "workloads/deepseekv3_671b/workload.h"
 #include "workloads/gpt_oss_20b/workload.h"
 #include "workloads/llama31_405b/workload.h"
 
@@ -21,6 +22,7 @@ const std::filesystem::path kGolden = TIMETRIAL_SOURCE_DIR "/tests/fidelity/gold
 
 std::unique_ptr<Workload> workload_named(const std::string& name) {
   if (name == "gpt_oss_20b") return gpt_oss_20b::make_workload();
+  if (name == "deepseekv3_671b") return deepseekv3_671b::make_workload();
   if (name == "llama31_405b") return llama31_405b::make_workload();
   throw Error(fmt::format("no workload {}", name));
 }
@@ -98,8 +100,10 @@ std::map<std::string, Values> gradients_of(Machine& machine) {
   const std::string folder = pattern;
   const ParameterList& list = machine.model->parameters();
   const auto give = [&](size_t parameter, int64_t begin, std::span<double> values) {
+    std::fill(values.begin(), values.end(), 0.0);
     for (int i = 0; i < list.size(); ++i) {
-      if (list.specs()[static_cast<size_t>(i)].name != machine.format.parameters[parameter].name) continue;
+      const ParameterSpec& spec = list.specs()[static_cast<size_t>(i)];
+      if (spec.name != machine.format.parameters[parameter].name || !spec.trainable) continue;
       const Tensor gradient = machine.executor.parameters().grad({i});
       const Values all = to_host(gradient.reshape({gradient.elements()}), machine.executor.stream());
       std::copy_n(all.begin() + begin, values.size(), values.begin());
@@ -114,6 +118,10 @@ std::map<std::string, Values> gradients_of(Machine& machine) {
     gradients[name] = std::move(values);
   }
   std::filesystem::remove_all(folder);
+  for (const checkpoint::MappedParameter& parameter : machine.format.parameters)
+    for (const ParameterSpec& spec : list.specs())
+      if (spec.name == parameter.name && !spec.trainable)  // buffers have no gradient
+        for (const checkpoint::Piece& piece : parameter.pieces) gradients.erase(piece.tensor);
   return gradients;
 }
 

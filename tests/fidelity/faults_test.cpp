@@ -63,7 +63,8 @@ TEST_P(SeededFault, SumForMeanIsSeenInGradientsThoughLossesAgree) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, SeededFault,
-                         ::testing::Values("gpt_oss_20b/submitted_3x11", "llama31_405b/reference_3x9"),
+                         ::testing::Values("gpt_oss_20b/submitted_3x11", "llama31_405b/reference_3x9",
+                                           "deepseekv3_671b/reference_1x13"),
                          [](const auto& test) { return std::string(test.param).substr(0, 5); });
 
 // Faults that a config switch puts in: each of these numbers is one that the spec warns of.
@@ -81,12 +82,34 @@ TEST_P(SwitchedFault, IsSeen) {
   EXPECT_FALSE(agrees(compare(golden, compute(golden, settings), DType::f32), DType::f32));
 }
 
-INSTANTIATE_TEST_SUITE_P(Settings, SwitchedFault,
-                         ::testing::Values(Switched{"gpt_oss_20b/published_1x13", "model.rope.factor", "16"},
-                                           Switched{"gpt_oss_20b/published_1x13", "model.window_keys", "6"},
-                                           Switched{"gpt_oss_20b/submitted_3x11", "model.norm_epsilon", "1e-3"},
-                                           Switched{"gpt_oss_20b/reference_3x17", "model.activation", "clamped_swiglu"},
-                                           Switched{"llama31_405b/reference_1x13", "model.rope.factor", "1"}));
+INSTANTIATE_TEST_SUITE_P(
+    Settings, SwitchedFault,
+    ::testing::Values(Switched{"gpt_oss_20b/published_1x13", "model.rope.factor", "16"},
+                      Switched{"gpt_oss_20b/published_1x13", "model.window_keys", "6"},
+                      Switched{"gpt_oss_20b/submitted_3x11", "model.norm_epsilon", "1e-3"},
+                      Switched{"gpt_oss_20b/reference_3x17", "model.activation", "clamped_swiglu"},
+                      Switched{"llama31_405b/reference_1x13", "model.rope.factor", "1"},
+                      // The auxiliary loss counted twice.
+                      Switched{"deepseekv3_671b/reference_1x13", "model.router.aux_loss", "0.02"},
+                      Switched{"deepseekv3_671b/reference_1x13", "model.multi_token.weight", "0.2"},
+                      Switched{"deepseekv3_671b/reference_1x13", "model.rope.mscale_all_dim", "0"}));
+
+// Faults put into the reference, with the weights and tokens of reference_1x13: the prediction module's share of tied
+// gradients lost, expert biases in the gate weights.
+class RecordedFault : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(RecordedFault, IsSeen) {
+  const Golden right("deepseekv3_671b/reference_1x13"), wrong(std::string("deepseekv3_671b/") + GetParam());
+  EXPECT_EQ(right.batch(0).tokens, wrong.batch(0).tokens);
+  const Computed computed = compute(wrong, {.dtype = DType::f64, .micro_batch = 1});
+  EXPECT_TRUE(agrees(compare(right, computed, DType::f64), DType::f64));
+  const Agreement worst = compare(wrong, computed, DType::f64);
+  EXPECT_FALSE(agrees(worst, DType::f64));
+  EXPECT_FALSE(agrees(worst, DType::f32));
+}
+
+INSTANTIATE_TEST_SUITE_P(DeepSeek, RecordedFault, ::testing::Values("fault_lost_tie", "fault_bias_in_weights"),
+                         [](const auto& test) { return std::string(test.param); });
 
 }  // namespace
 }  // namespace timetrial::fidelity

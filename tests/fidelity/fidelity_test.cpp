@@ -82,6 +82,7 @@ TEST(FidelityCases, CoverTheShapesAskedFor) {
   EXPECT_TRUE(odd && one && three);
   EXPECT_GE(of_workload["gpt_oss_20b"], 5);
   EXPECT_GE(of_workload["llama31_405b"], 3);
+  EXPECT_GE(of_workload["deepseekv3_671b"], 3);
 }
 
 // In this case every token of every layer goes to expert 0, and none to expert 3.

@@ -32,8 +32,10 @@ double difference(Machine& machine, const HostBatch& batch, ParamId id, const st
 
 // A random direction touches every element at once; the element with the largest gradient is also moved alone.
 TEST(LlamaGradient, OfEveryTensorMatchesCentralDifferences) {
-  const RunConfig config =
-      llama_config("1m", {{"device.dtype", "f64"}, {"train.global_batch", "1"}, {"train.micro_batch", "1"}});
+  const RunConfig config = llama_config("1m", {{"device.dtype", "f64"},
+                                               {"train.global_batch", "1"},
+                                               {"train.micro_batch", "1"},
+                                               {"evaluation.every_samples", "1"}});
   Machine machine(config);
   std::mt19937 random(3);
   std::normal_distribution<double> normal;
@@ -118,8 +120,10 @@ TEST(LlamaModel, FloatAgreesWithDouble) {
   std::vector<std::vector<double>> gradients;
   std::vector<double> losses;
   for (const char* dtype : {"f64", "f32"}) {
-    const RunConfig config =
-        llama_config("1m", {{"device.dtype", dtype}, {"train.global_batch", "2"}, {"train.micro_batch", "1"}});
+    const RunConfig config = llama_config("1m", {{"device.dtype", dtype},
+                                                 {"train.global_batch", "2"},
+                                                 {"train.micro_batch", "1"},
+                                                 {"evaluation.every_samples", "2"}});
     Machine machine(config);
     machine.executor.train_step(random_batch(config, 2, 5), 0, 0);
     gradients.push_back(all_gradients(machine));

@@ -70,7 +70,7 @@ def golden():
     orders, blends = [], []
     for lengths, s, wanted, seed in [
         (documents(20, 7, 23), 8, 0, 1234),       # one epoch
-        (documents(20, 7, 23), 8, 80, 1234),      # several, the last one nearly whole: mixed
+        (documents(20, 7, 23), 8, 90, 1234),      # several, the last one nearly whole: mixed
         (documents(20, 7, 23), 8, 62, 42),        # several, the last one hardly begun: on its own
         (documents(9, 5, 13), 16, 40, 1),         # sequences longer than documents
         (documents(31, 11, 29), 5, 400, 4294967295),
