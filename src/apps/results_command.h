@@ -10,6 +10,6 @@ namespace timetrial::apps {
 // but something had to be left out or named; or nothing matches a list) or
 // stays; UserError from the parsing for what cannot be used. `exit_code` must
 // outlive it.
-void add_results_command(CLI::App &app, int &exit_code);
+void add_results_command(CLI::App& app, int& exit_code);
 
-} // namespace timetrial::apps
+}  // namespace timetrial::apps

@@ -9,6 +9,6 @@ namespace timetrial::apps {
 // Adds the subcommand. When it runs, exit_code becomes 0 (every folder has a
 // score the rules accept), 1 (one has not) or 2 (a folder cannot be used); the
 // worst counts. `exit_code` must outlive the parsing of `app`.
-void add_score_command(CLI::App &app, int &exit_code);
+void add_score_command(CLI::App& app, int& exit_code);
 
-} // namespace timetrial::apps
+}  // namespace timetrial::apps
