@@ -9,7 +9,9 @@ for argument in "$@"; do
   case $argument in
     --all) all=true ;;
     -h | --help)
-      echo "usage: scripts/test.sh [--all]   --all adds the sanitizer builds"
+      echo "usage: scripts/test.sh [--all]"
+      echo "--all adds what takes long: 100 kills at random moments, the suite under address and undefined-behaviour sanitizers,"
+      echo "the threaded parts under the thread sanitizer, and TIMETRIAL_FUZZ_SECONDS (default 60) of fuzzing per reader"
       exit 0
       ;;
     *) fail "unknown argument '$argument'; there is --all" ;;
@@ -64,8 +66,19 @@ else
   say "no nvcc: the CUDA preset is not built"
 fi
 if $all; then
+  TIMETRIAL_KILLS=100 run_tests cpu -R '^EndToEnd.KillAtRandom$'
+
+  # Everything but the runs that train to the target: there the sanitizers would see the same code for an hour.
   build_preset asan all
-  run_tests asan -LE end_to_end
+  UBSAN_OPTIONS=print_stacktrace=1 run_tests asan -LE '^training$'
+
+  # The parts with threads of our own: prefetch and encoding, log writer, progress, signals, whole runs. OpenMP's library is not
+  # built for this sanitizer, which then takes its barriers for none; so the runs have one thread per rank here.
+  build_preset tsan test_data test_mllog test_train timetrial timetrial-worker
+  TIMETRIAL_TEST_THREADS=1 TSAN_OPTIONS=halt_on_error=1 run_tests tsan -L '^(data|mllog|train|threads)$'
+
+  say "fuzzing, ${TIMETRIAL_FUZZ_SECONDS:-60} s per reader"
+  "$root/scripts/fuzz.sh" "${TIMETRIAL_FUZZ_SECONDS:-60}" || failed=$((failed + 1))
 fi
 if [ "$failed" -gt 0 ]; then
   for log in "$root"/build/*/Testing/Temporary/LastTestsFailed.log; do [ -f "$log" ] && sed 's/^/   failed: /' "$log"; done

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/exit_code.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
@@ -9,17 +10,32 @@
 
 namespace timetrial::apps {
 
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, ' ');
+  return text;
+}
+
+namespace {
+
+// Not fmt::print, which throws when nobody reads: the exit code is still to come.
+void print_error(const std::string& message) {
+  std::fputs(fmt::format("timetrial: {}\n", one_line(message)).c_str(), stderr);
+}
+
+}  // namespace
+
 int guarded_main(const std::function<int()>& body) {
   try {
     return body();
   } catch (const UserError& error) {
-    fmt::print(stderr, "timetrial: {}\n", error.what());
+    print_error(error.what());
     return kUserError;
   } catch (const Error& error) {
-    fmt::print(stderr, "timetrial: {} [{}]\n", error.what(), error.where());
+    print_error(fmt::format("{} [{}]", error.what(), error.where()));
     return kClusterError;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "timetrial: {}\n", error.what());
+    print_error(error.what());
     return kClusterError;
   }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 namespace timetrial::apps {
 
@@ -10,6 +11,9 @@ inline constexpr int kSuccess = 0;
 inline constexpr int kFailedCheck = 1;   // target missed, rules broken
 inline constexpr int kUserError = 2;     // something the user can mend
 inline constexpr int kClusterError = 3;  // the machine or the program failed
+
+// Line breaks and other control characters (of a path, say) become spaces.
+std::string one_line(std::string text);
 
 // Runs `body` and returns its code; prints one line on stderr for an exception and returns the code it stands for.
 int guarded_main(const std::function<int()>& body);

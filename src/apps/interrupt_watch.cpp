@@ -20,6 +20,9 @@ sigset_t watched_signals() {
 }  // namespace
 
 InterruptWatch::InterruptWatch() {
+  // A file at its size limit and a closed pipe are failures of the write, which has a line to say it; by default they
+  // would end the process without one, and without closing the log.
+  for (int number : {SIGXFSZ, SIGPIPE}) std::signal(number, SIG_IGN);
   const sigset_t set = watched_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   thread_ = std::thread([this] { watch(); });

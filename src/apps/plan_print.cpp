@@ -2,19 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/plan_print.h"
 
-#include <unistd.h>
-
 #include <nlohmann/json.hpp>
 
 #include "timetrial/base/error.h"
+#include "timetrial/base/memory_limit.h"
 
 namespace timetrial::apps {
 
 namespace {
-
-double host_memory_bytes() {
-  return static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
-}
 
 std::string bytes_text(size_t bytes) {
   const auto value = static_cast<double>(bytes);
@@ -37,22 +32,24 @@ std::string grouped(int64_t value) {
 }  // namespace
 
 void check_memory(const MemoryPlan& plan) {
-  const double have = host_memory_bytes();
-  if (static_cast<double>(plan.total()) > have)
+  const MemoryLimit limit = memory_limit();
+  if (plan.total() > limit.bytes)
     throw UserError(
-        fmt::format("the run needs {} on this rank, this machine has {}: take a smaller variant or micro batch",
-                    bytes_text(plan.total()), bytes_text(static_cast<size_t>(have))));
+        fmt::format("the run needs {} on this rank, {} has {}: take a smaller variant or micro batch, or ask for more "
+                    "memory",
+                    bytes_text(plan.total()), limit.of, bytes_text(limit.bytes)));
 }
 
 std::string plan_text(const RunConfig& config, const Model& model) {
-  const ModelCounts counts = count(config.model);
+  const ModelCounts counts = model.counts(config.model);
   const MemoryPlan memory = plan_memory(model, config);
-  const bool fits = static_cast<double>(memory.total()) <= host_memory_bytes();
-  std::string text = fmt::format(
-      "{}/{} ({}) on {} rank: {} parameters, {} of memory per rank, {}.\n\n", config.workload, config.variant,
-      config.form, config.parallel.world_size(), grouped(counts.total), bytes_text(memory.total()),
-      fits ? "which fits this machine"
-           : fmt::format("more than this machine's {}", bytes_text(static_cast<size_t>(host_memory_bytes()))));
+  const MemoryLimit limit = memory_limit();
+  const bool fits = memory.total() <= limit.bytes;
+  std::string text = fmt::format("{}/{} ({}) on {} rank: {} parameters, {} of memory per rank, {}.\n\n",
+                                 config.workload, config.variant, config.form, config.parallel.world_size(),
+                                 grouped(counts.total), bytes_text(memory.total()),
+                                 fits ? fmt::format("which fits {}", limit.of)
+                                      : fmt::format("more than the {} of {}", bytes_text(limit.bytes), limit.of));
   const auto row = [&](const std::string& name, const std::string& value) {
     text += fmt::format("  {:<36}{:>22}\n", name, value);
   };
@@ -99,7 +96,7 @@ std::string plan_text(const RunConfig& config, const Model& model) {
 }
 
 Json plan_json(const RunConfig& config, const Model& model) {
-  const ModelCounts counts = count(config.model);
+  const ModelCounts counts = model.counts(config.model);
   const MemoryPlan memory = plan_memory(model, config);
   Json bytes = Json::object();
   for (const auto& [name, value] : memory.rows()) bytes[name] = value;
@@ -122,7 +119,7 @@ Json plan_json(const RunConfig& config, const Model& model) {
           {"evaluation_flops_per_token", counts.evaluation_flops_per_token},
           {"attention_train_flops_per_token", counts.attention_train_flops_per_token},
           {"bytes_per_rank", bytes},
-          {"fits_this_machine", static_cast<double>(memory.total()) <= host_memory_bytes()},
+          {"fits_this_machine", memory.total() <= memory_limit().bytes},
           {"tokens_per_step", config.train.global_batch * config.model.sequence_length},
           {"gradient_accumulation_steps", config.accumulation()},
           {"evaluation_every_steps", config.evaluation_interval_steps()},

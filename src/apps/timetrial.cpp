@@ -6,6 +6,7 @@
 
 #include "apps/check_command.h"
 #include "apps/checkpoint_command.h"
+#include "apps/command_line.h"
 #include "apps/data_command.h"
 #include "apps/exit_code.h"
 #include "apps/results_command.h"
@@ -18,6 +19,7 @@ int main(int argc, char** argv) {
   return apps::guarded_main([&] {
     CLI::App app("timetrial: how long does a cluster take to train a model to a fixed quality?", "timetrial");
     app.set_version_flag("--version", TIMETRIAL_VERSION);
+    app.failure_message(apps::one_line_failure);
     app.require_subcommand(1);
     int exit_code = apps::kSuccess;
     apps::add_run_command(app);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <CLI/CLI.hpp>
 
+#include "apps/command_line.h"
 #include "apps/exit_code.h"
 #include "apps/interrupt_watch.h"
 #include "apps/worker_run.h"
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
     CLI::App app("timetrial-worker: one rank of a training run; users start it with `timetrial run`",
                  "timetrial-worker");
     app.set_version_flag("--version", TIMETRIAL_VERSION);
+    app.failure_message(apps::one_line_failure);
     app.add_option("CONFIG", arguments.config, "the run's JSON file")->required();
     app.add_option("--set", arguments.overrides, "override one key")->type_name("KEY=VALUE")->allow_extra_args(false);
     app.add_flag("--plan", arguments.plan, "print the plan and stop");

@@ -3,32 +3,27 @@
 #include "apps/worker_run.h"
 
 #include <fmt/ranges.h>
-#include <omp.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 
 #include "apps/exit_code.h"
+#include "apps/outcome.h"
 #include "apps/plan_print.h"
+#include "apps/preflight.h"
 #include "apps/worker_profile.h"
 #include "timetrial/base/clock.h"
 #include "timetrial/base/identity.h"
 #include "timetrial/config/config_file.h"
 #include "timetrial/config/environment.h"
 #include "timetrial/data/indexed_data_provider.h"
-#include "timetrial/mllog/check.h"
 #include "timetrial/train/metrics.h"
 #include "timetrial/train/trainer.h"
 #include "timetrial/train/weights.h"
 #include "workloads/deepseekv3_671b/workload.h"
 #include "workloads/gpt_oss_20b/workload.h"
 #include "workloads/llama31_405b/workload.h"
+#include "workloads/null/workload.h"
 
 namespace timetrial::apps {
 
@@ -39,6 +34,7 @@ std::unique_ptr<Workload> find_workload(const std::string& name) {
   all.push_back(gpt_oss_20b::make_workload());
   all.push_back(llama31_405b::make_workload());
   all.push_back(deepseekv3_671b::make_workload());
+  all.push_back(null_workload::make_workload());
   std::vector<std::string> names;
   for (auto& workload : all) {
     if (workload->name() == name) return std::move(workload);
@@ -62,114 +58,6 @@ Device device_of(const RunConfig& config) {
   return {.kind = config.device.kind};
 }
 
-void set_threads(const RunConfig& config) {
-  const int cores = omp_get_num_procs();
-  const int threads = config.device.threads > 0 ? config.device.threads : cores;
-  if (threads > cores) fmt::print(stderr, "warning: device.threads is {}, this machine has {} cores\n", threads, cores);
-  omp_set_num_threads(threads);
-}
-
-void drop_file_caches() {
-  sync();
-  std::ofstream file("/proc/sys/vm/drop_caches");
-  file << "3\n";
-  file.flush();
-  if (!file)
-    throw UserError(
-        fmt::format("--clear-caches: file caches cannot be dropped ({}); run as root", std::strerror(errno)));
-}
-
-void make_output_folder(const RunConfig& config) {
-  const std::filesystem::path folder = config.output.folder;
-  if (std::filesystem::exists(folder / "result_0.txt"))
-    throw ConfigError("/output/folder",
-                      fmt::format("\"{}\" already holds a run; give another folder, e.g. --set output.folder={}-2",
-                                  folder.string(), folder.string()));
-  std::error_code failure;
-  std::filesystem::create_directories(folder, failure);
-  if (failure)
-    throw ConfigError("/output/folder", fmt::format("\"{}\" cannot be made ({})", folder.string(), failure.message()));
-  std::ofstream file(folder / "effective_config.json");
-  file << effective_json(config).dump(2) << '\n';
-  file.flush();
-  if (!file)
-    throw ConfigError("/output/folder",
-                      fmt::format("\"{}\" cannot be written ({})", folder.string(), std::strerror(errno)));
-}
-
-std::string outcome_text(const RunConfig& config, const RunResult& result) {
-  const std::string target = fmt::format("target {:.2f}", config.evaluation.target);
-  switch (result.outcome) {
-    case Outcome::target_reached:
-      return fmt::format("{} reached: eval loss {:.4f} after {} samples, time to train {:.2f} min", target,
-                         result.evaluation_loss, result.samples, result.seconds / 60);
-    case Outcome::step_limit:
-      return fmt::format(
-          "{} not reached within the step limit: eval loss {:.4f} after {} samples ({} steps, {:.2f} min)", target,
-          result.evaluation_loss, result.samples, result.steps, result.seconds / 60);
-    case Outcome::interrupted:
-      return fmt::format("interrupted after {} samples ({} steps); the log is closed as aborted", result.samples,
-                         result.steps);
-    case Outcome::diverged:
-      return fmt::format(
-          "diverged: loss or gradient norm is not finite after {} steps; try a smaller train.learning_rate",
-          result.steps);
-  }
-  throw Error("unknown outcome");
-}
-
-std::string_view name_of(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::target_reached:
-      return "target_reached";
-    case Outcome::step_limit:
-      return "step_limit";
-    case Outcome::interrupted:
-      return "interrupted";
-    case Outcome::diverged:
-      return "diverged";
-  }
-  throw Error("unknown outcome");
-}
-
-Json outcome_json(const RunConfig& config, const RunResult& result, const mllog::CheckReport& report) {
-  return {{"schema", "timetrial.run.1"},
-          {"workload", config.workload},
-          {"variant", config.variant},
-          {"form", config.form},
-          {"outcome", name_of(result.outcome)},
-          {"target", config.evaluation.target},
-          {"evaluation_loss", std::isnan(result.evaluation_loss) ? Json(nullptr) : Json(result.evaluation_loss)},
-          {"steps", result.steps},
-          {"samples", result.samples},
-          {"seconds", result.seconds},
-          {"seed", config.train.seed},
-          {"config_hash", config_hash(config)},
-          {"rules_passed", report.passed()},
-          {"rules_scaled", report.scaled.size()},
-          {"log", report.path}};
-}
-
-int exit_code_of(const RunResult& result, bool rules_hold, int signal) {
-  switch (result.outcome) {
-    case Outcome::target_reached:
-      return rules_hold ? kSuccess : kFailedCheck;
-    case Outcome::step_limit:
-    case Outcome::diverged:
-      return kFailedCheck;
-    case Outcome::interrupted:
-      return 128 + signal;
-  }
-  throw Error("unknown outcome");
-}
-
-std::string rules_text(const mllog::CheckReport& report) {
-  std::string text = report.passed() ? "rules: pass"
-                                     : fmt::format("rules: fail, {} broken, see timetrial check", report.errors.size());
-  if (!report.scaled.empty()) text += fmt::format(", {} scaled", report.scaled.size());
-  return text;
-}
-
 // Weights come from the checkpoint that the run names, if it names one.
 void choose_weights(Executor& executor, const RunConfig& config, const Workload& workload) {
   if (config.data.checkpoint.empty()) return;
@@ -188,6 +76,9 @@ void check_checkpoint(const RunConfig& config, const Workload& workload, const s
                                     : fmt::format("{} ({} problems in all; timetrial checkpoint verify lists them)",
                                                   wrong.front(), wrong.size()));
 }
+
+// A workload without rules, such as the null one, is none.
+bool is_benchmark(const Workload& workload) { return !workload.benchmark()["mlperf"]["benchmark"].is_null(); }
 
 // The referee at the gate: a run that claims the full benchmark and cannot be it does not start.
 void refuse_rule_breaches(const std::vector<std::string>& breaches) {
@@ -227,7 +118,7 @@ IndexedDataSpec data_spec(const RunConfig& config) {
           .seed = static_cast<uint32_t>(config.train.seed)};
 }
 
-// What every run does first: threads, seed, platform, and the refusal of what this machine cannot hold.
+// What every run does first: seed, platform, and the refusal of what this machine cannot hold.
 void prepare(RunConfig& config, const Workload& workload, Device device) {
   if (config.train.seed == 0) config.train.seed = drawn_seed();
   if (config.submission.platform.empty()) config.submission.platform = processor_name();
@@ -238,10 +129,11 @@ void prepare(RunConfig& config, const Workload& workload, Device device) {
 }  // namespace
 
 // The log of an evaluation alone has no training in it, says so, and never claims success.
-int evaluate_only(RunConfig config, const Workload& workload, const RunOptions& options) {
+int evaluate_only(RunConfig config, const Workload& workload, const RunOptions& options,
+                  const std::atomic<int>& interrupt) {
   if (config.data.checkpoint.empty())
     throw UserError("--eval-only needs weights: give --checkpoint DIR, a folder of safetensors");
-  set_threads(config);
+  const std::optional<std::string> warning = set_threads(config);
   const Device device = device_of(config);
   prepare(config, workload, device);
   IndexedDataSpec spec = data_spec(config);
@@ -252,6 +144,7 @@ int evaluate_only(RunConfig config, const Workload& workload, const RunOptions& 
   RunLog log(config);
   log.init_start(options.clear_caches);
   log.configuration(config, data.training_samples());
+  if (warning) log.warning(*warning);
   log.evaluation_only();
   const auto model = workload.make_model(config, device);
   Executor executor(*model, config, device);
@@ -262,7 +155,14 @@ int evaluate_only(RunConfig config, const Workload& workload, const RunOptions& 
   log.flush();
   const double started = monotonic_seconds();
   log.evaluation_start(0);
-  const double loss = evaluate_all(executor, data, config.model.sequence_length);
+  const std::optional<double> mean = evaluate_all(executor, data, config.model.sequence_length, interrupt);
+  if (!mean) {
+    log.run_stop("aborted", 0);
+    fmt::print("{}/{}  evaluation interrupted; the log is closed as aborted  log: {}\n", config.workload,
+               config.variant, log.path());
+    return 128 + interrupt;
+  }
+  const double loss = *mean;
   const double seconds = monotonic_seconds() - started;
   log.evaluation_result({.step = 0, .samples = 0, .loss = loss, .seconds = seconds});
   log.evaluation_stop(0);
@@ -287,7 +187,7 @@ int evaluate_only(RunConfig config, const Workload& workload, const RunOptions& 
 }
 
 int train(RunConfig config, const Workload& workload, const RunOptions& options, const std::atomic<int>& interrupt) {
-  set_threads(config);
+  const std::optional<std::string> warning = set_threads(config);
   const Device device = device_of(config);
   prepare(config, workload, device);
   IndexedDataProvider data(data_spec(config));
@@ -298,6 +198,9 @@ int train(RunConfig config, const Workload& workload, const RunOptions& options,
   RunLog log(config);
   log.init_start(options.clear_caches);
   log.configuration(config, data.training_samples());
+  if (warning) log.warning(*warning);
+  const bool benchmark = is_benchmark(workload);
+  if (!benchmark) log.warning(fmt::format("{} is no MLPerf benchmark, and no result", config.workload));
 
   const auto model = workload.make_model(config, device);
   Executor executor(*model, config, device);
@@ -306,14 +209,14 @@ int train(RunConfig config, const Workload& workload, const RunOptions& options,
   const RunResult result = Trainer(config, executor, data, log, *reporter, interrupt).run();
 
   save_checkpoint(executor, config, workload);  // after the clock has stopped
-  const mllog::CheckReport report = mllog::check_log(log.path(), {});
+  const Verdict verdict = judge(log.path(), benchmark);
   if (options.json) {
-    fmt::print("{}\n", outcome_json(config, result, report).dump(2));
+    fmt::print("{}\n", outcome_json(config, result, verdict, log.path()).dump(2));
   } else {
-    fmt::print("{}/{}  {}  ({})  log: {}\n", config.workload, config.variant, outcome_text(config, result),
-               rules_text(report), log.path());
+    if (!benchmark) fmt::print("{}\n", time_per_step(result));
+    fmt::print("{}\n", outcome_text(config, result, verdict, log.path()));
   }
-  return exit_code_of(result, report.passed(), interrupt);
+  return exit_code_of(result, verdict.passed, interrupt);
 }
 
 int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interrupt) {
@@ -333,9 +236,9 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   if (!arguments.verify_checkpoint.empty()) return verify_checkpoint(config, *workload, arguments.verify_checkpoint);
   const RunOptions options{
       .clear_caches = arguments.clear_caches, .json = arguments.json, .metrics = arguments.metrics};
-  if (!arguments.plan && arguments.evaluate_only) return evaluate_only(config, *workload, options);
+  if (!arguments.plan && arguments.evaluate_only) return evaluate_only(config, *workload, options, interrupt);
   // A dry run is refused as the run would be; a plan shows whatever was asked for.
-  if (!arguments.plan || !arguments.command.empty())
+  if (is_benchmark(*workload) && (!arguments.plan || !arguments.command.empty()))
     refuse_rule_breaches(rule_breaches(user, workload->benchmark(), overrides, config));
   if (!arguments.plan) return train(config, *workload, options, interrupt);
 

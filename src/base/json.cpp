@@ -15,14 +15,56 @@
 
 namespace timetrial {
 
+namespace {
+
+// Far deeper than any file of ours; what copies, prints and destroys a value recurses once per level.
+constexpr int kDeepest = 200;
+
+std::string place_of(std::string_view text, size_t at) {
+  const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
+  const size_t line_start = text.substr(0, at).rfind('\n') + 1;  // npos + 1 == 0 on the first line
+  return fmt::format("line {}, column {}", line, at - line_start + 1);
+}
+
+void refuse_deep_nesting(std::string_view text, const std::string& origin) {
+  int depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (!quoted && (c == ']' || c == '}')) {
+      --depth;
+    } else if (!quoted && (c == '[' || c == '{') && ++depth > kDeepest) {
+      throw UserError(fmt::format("{}: nested more than {} levels deep at {}; is it the right file?", origin, kDeepest,
+                                  place_of(text, i)));
+    }
+  }
+}
+
+// "[json.exception.out_of_range.406] number overflow parsing '1e999'" -> "1e999"
+std::string number_named_in(std::string_view message) {
+  constexpr size_t kLongest = 40;
+  const size_t begin = message.find('\''), end = message.rfind('\'');
+  if (begin == end) return "a number";
+  const std::string_view number = message.substr(begin + 1, end - begin - 1);
+  return number.size() <= kLongest ? std::string(number) : std::string(number.substr(0, kLongest)) + "...";
+}
+
+}  // namespace
+
 Json parse_json(std::string_view text, const std::string& origin) {
+  refuse_deep_nesting(text, origin);
   try {
     return Json::parse(text);
   } catch (const Json::parse_error& error) {
     const size_t at = std::min(error.byte == 0 ? size_t{0} : error.byte - 1, text.size());
-    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
-    const size_t line_start = text.substr(0, at).rfind('\n') + 1;  // npos + 1 == 0 on the first line
-    throw UserError(fmt::format("{}: not valid JSON at line {}, column {}", origin, line, at - line_start + 1));
+    throw UserError(fmt::format("{}: not valid JSON at {}", origin, place_of(text, at)));
+  } catch (const Json::out_of_range& error) {
+    throw UserError(fmt::format("{}: {} is too large for a number of 64 bits; write a smaller one", origin,
+                                number_named_in(error.what())));
   }
 }
 

@@ -63,16 +63,11 @@ class DuplicateFinder {
 }  // namespace
 
 Json parse_config_text(std::string_view text, const std::string& origin) {
-  try {
-    Json parsed = parse_json(text, origin);
-    DuplicateFinder finder;
-    Json::parse(text, std::ref(finder)).swap(parsed);
-    if (!parsed.is_object())
-      throw UserError(fmt::format("{}: a config file must hold one JSON object, {{...}}", origin));
-    return parsed;
-  } catch (const Json::out_of_range& error) {
-    throw UserError(fmt::format("{}: holds a number too large for any field", origin));
-  }
+  Json parsed = parse_json(text, origin);
+  DuplicateFinder finder;
+  Json::parse(text, std::ref(finder)).swap(parsed);
+  if (!parsed.is_object()) throw UserError(fmt::format("{}: a config file must hold one JSON object, {{...}}", origin));
+  return parsed;
 }
 
 Json read_config_file(const std::string& path) {

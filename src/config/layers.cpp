@@ -146,14 +146,22 @@ const Json& member(const Json& object, const std::string& key, const std::string
   return *found;
 }
 
+// A text that is no JSON stays one: the field's own check says what is wrong with it.
+static Json json_or_text(const std::string& text) {
+  try {
+    return parse_json(text, "");
+  } catch (const UserError&) {
+    return text;
+  }
+}
+
 Values asked_values(const std::vector<Field>& fields, const Json& user, const Overrides& overrides) {
   Values asked = Flattener(fields, "", false)(user);
   Values set;
   for (const auto& [key, text] : overrides) {
     const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.key == key; });
     const bool as_text = field == fields.end() || field->is_text;
-    Json value = as_text ? Json(text) : Json::parse(text, nullptr, false);
-    if (value.is_discarded()) value = text;  // the field's own check says what is wrong with it
+    const Json value = as_text ? Json(text) : json_or_text(text);
     const Values one = Flattener(fields, "", false)(Json{{key, value}});
     if (set.contains(key)) throw ConfigError(path_of(key), "this key is overridden twice; keep one");
     set.insert(one.begin(), one.end());

@@ -31,6 +31,8 @@ Json effective_json(const RunConfig& run) {
 std::string config_hash(const RunConfig& run) {
   Json effective = effective_json(run);
   effective.erase("output");  // where things are put changes nothing of the work
+  effective["train"].erase("seed");
+  effective["submission"].erase("platform");
   return hash_text(effective.dump());
 }
 

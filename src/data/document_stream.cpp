@@ -129,6 +129,8 @@ bool DocumentStream::next_json(std::string& document) {
   } catch (const nlohmann::json::parse_error& error) {
     throw DataError(place,
                     fmt::format("is not valid JSON at column {}; correct the line, or say --format text", error.byte));
+  } catch (const nlohmann::json::out_of_range&) {
+    throw DataError(place, "holds a number that is too large for 64 bits; correct the line, or say --format text");
   }
   const auto field = object.is_object() ? object.find(spec_.text_field) : object.end();
   if (!object.is_object() || field == object.end() || !field->is_string()) {

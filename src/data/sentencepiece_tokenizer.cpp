@@ -3,6 +3,7 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "data/file.h"
@@ -15,10 +16,7 @@ namespace {
 class SentencePieceTokenizer final : public Tokenizer {
  public:
   SentencePieceTokenizer(std::string model, const std::string& origin) : model_(std::move(model)), origin_(origin) {
-    const auto status = processor_.LoadFromSerializedProto(model_);
-    if (!status.ok() || processor_.GetPieceSize() == 0) {
-      throw DataError(origin, "is no SentencePiece model; give a tokenizer.model file");
-    }
+    if (!load()) throw DataError(origin, "is no SentencePiece model; give a tokenizer.model file");
     line_wise_ = lines_are_independent();
   }
 
@@ -45,7 +43,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     }
     std::string text;
     const auto status = processor_.Decode(std::vector<int>(ids.begin(), ids.end()), &text);
-    TIMETRIAL_CHECK(status.ok(), "SentencePiece: {}", status.ToString());
+    if (!status.ok()) refuse("decode", status.ToString());
     return text;
   }
 
@@ -60,11 +58,27 @@ class SentencePieceTokenizer final : public Tokenizer {
   std::string_view model() const override { return model_; }
 
  private:
+  // False for bytes that are no model. The library returns a status for most of them and throws for some.
+  bool load() {
+    try {
+      return processor_.LoadFromSerializedProto(model_).ok() && processor_.GetPieceSize() > 0;
+    } catch (const std::exception&) {
+      return false;
+    }
+  }
+
+  [[noreturn]] void refuse(const char* action, std::string why) const {
+    std::replace(why.begin(), why.end(), '\n', ' ');
+    throw DataError(origin_, fmt::format("is a damaged SentencePiece model: it cannot {} ({}); copy it again, or train "
+                                         "another",
+                                         action, why));
+  }
+
   void append_encoded(std::string_view text, std::vector<int32_t>& ids) const {
     if (text.empty()) return;
     std::vector<int> encoded;
     const auto status = processor_.Encode({text.data(), text.size()}, &encoded);
-    TIMETRIAL_CHECK(status.ok(), "SentencePiece: {}", status.ToString());
+    if (!status.ok()) refuse("encode", status.ToString());
     ids.insert(ids.end(), encoded.begin(), encoded.end());
   }
 

@@ -118,6 +118,7 @@ static std::string write_whole(int file, std::string_view text) {
 }
 
 void Writer::State::run() {
+  off_t whole = 0;  // bytes of whole records in the file
   std::unique_lock lock(mutex);
   while (true) {
     wake.wait(lock, [&] { return stop || !queue.empty(); });
@@ -128,13 +129,17 @@ void Writer::State::run() {
     lock.unlock();
     std::string reason;
     for (const Pending& record : batch) {
-      // After half a line nothing more is written, so that at most the last line of the file is unreadable.
+      // After a failure nothing more is written: a log with a hole would look whole.
       if (broken || !reason.empty()) break;
       try {
-        reason = write_whole(file, format_record(record));
+        const std::string line = format_record(record);
+        reason = write_whole(file, line);
+        if (reason.empty()) whole += static_cast<off_t>(line.size());
       } catch (const std::exception& error) {
         reason = error.what();
       }
+      // Taking half a line back needs no room on the disk; should it fail, the reader names the line.
+      if (!reason.empty() && ::ftruncate(file, whole) != 0) reason += ", and its last line is cut";
     }
     lock.lock();
     if (!reason.empty())
@@ -148,7 +153,7 @@ void Writer::State::run() {
 void Writer::State::throw_failure() {
   if (failure.empty()) return;
   failure_thrown = true;
-  throw UserError(failure);
+  throw Error(failure);
 }
 
 void Writer::State::add(std::string_view event_type, std::string_view key, const Json& value, const Json& metadata,

@@ -53,8 +53,7 @@ class Progress : public Reporter {
 
   void stage(const char* what) override {
     clear();
-    fmt::print(stream_, "{} ...\n", what);
-    std::fflush(stream_);
+    print(fmt::format("{} ...\n", what));
     started_ = monotonic_seconds();
   }
 
@@ -69,9 +68,8 @@ class Progress : public Reporter {
     estimate_.add(report.samples, report.loss);
     evaluation_loss_ = report.loss;
     clear();
-    fmt::print(stream_, "step {:>6}  samples {:>8}  evaluation loss {:.4f}  target {:.2f}  {}\n", report.step,
-               report.samples, report.loss, target_, duration(report.seconds));
-    std::fflush(stream_);
+    print(fmt::format("step {:>6}  samples {:>8}  evaluation loss {:.4f}  target {:.2f}  {}\n", report.step,
+                      report.samples, report.loss, target_, duration(report.seconds)));
   }
 
  private:
@@ -92,18 +90,18 @@ class Progress : public Reporter {
       const double remaining = (now - started_) * std::max(0.0, *goal / static_cast<double>(report.samples) - 1);
       line += fmt::format("  about {} to target {:.2f}", duration(remaining), target_);
     }
-    if (terminal_) {
-      fmt::print(stream_, "\r\033[K{}", line);
-      drawn_ = true;
-    } else {
-      fmt::print(stream_, "{}\n", line);
-    }
-    std::fflush(stream_);
+    print(terminal_ ? "\r\033[K" + line : line + "\n");
+    drawn_ = terminal_;
   }
 
   void clear() {
-    if (drawn_) fmt::print(stream_, "\r\033[K");
+    if (drawn_) print("\r\033[K");
     drawn_ = false;
+  }
+
+  // A terminal that has gone is no reason to end a run: whether anybody reads is not looked at.
+  void print(const std::string& text) {
+    std::fputs(text.c_str(), stream_);
     std::fflush(stream_);
   }
 

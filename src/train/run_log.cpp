@@ -18,13 +18,14 @@ RunLog::RunLog(const RunConfig& config) : writer_(config.output.folder + "/resul
 
 RunLog::~RunLog() {
   try {
-    if (!closed_) run_stop("aborted", samples_);
+    if (started_ && !closed_) run_stop("aborted", samples_);
   } catch (const std::exception&) {
     // The writer has reported its failure already; there is nowhere left to say it.
   }
 }
 
 void RunLog::init_start(bool caches_cleared) {
+  started_ = true;
   writer_.event("cache_clear", caches_cleared);
   writer_.interval_start("init_start", nullptr);
 }
@@ -80,6 +81,7 @@ void RunLog::configuration(const RunConfig& config, int64_t training_samples) {
 }
 
 void RunLog::evaluation_only() { writer_.event("timetrial_evaluation_only", true); }
+void RunLog::warning(const std::string& text) { writer_.event("timetrial_warning", text); }
 
 void RunLog::init_stop() { writer_.interval_end("init_stop", nullptr); }
 
@@ -109,21 +111,26 @@ void RunLog::block_stop(int64_t samples) {
   writer_.interval_end("block_stop", nullptr, at_samples(samples));
 }
 
-void RunLog::evaluation_start(int64_t samples) { writer_.interval_start("eval_start", nullptr, at_samples(samples)); }
+void RunLog::evaluation_start(int64_t samples) {
+  in_evaluation_ = true;
+  writer_.interval_start("eval_start", nullptr, at_samples(samples));
+}
 
 void RunLog::evaluation_result(const EvaluationReport& report) {
   writer_.event("eval_accuracy", report.loss, {{"samples_count", report.samples}, {"step", report.step}});
 }
 
-void RunLog::evaluation_stop(int64_t samples) { writer_.interval_end("eval_stop", nullptr, at_samples(samples)); }
+void RunLog::evaluation_stop(int64_t samples) {
+  in_evaluation_ = false;
+  writer_.interval_end("eval_stop", nullptr, at_samples(samples));
+}
 
 void RunLog::run_stop(const std::string& status, int64_t samples) {
   closed_ = true;
-  if (running_) {
-    if (in_block_) block_stop(samples);
-    writer_.interval_end("epoch_stop", nullptr, at_samples(samples));
-    writer_.interval_end("run_stop", nullptr, {{"samples_count", samples}, {"status", status}});
-  }
+  if (in_evaluation_) evaluation_stop(samples);
+  if (in_block_) block_stop(samples);
+  if (running_) writer_.interval_end("epoch_stop", nullptr, at_samples(samples));
+  writer_.interval_end("run_stop", nullptr, {{"samples_count", samples}, {"status", status}});
   writer_.flush();
 }
 

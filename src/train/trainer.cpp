@@ -25,13 +25,28 @@ HostBatch synthetic_batch(const RunConfig& config, int64_t rows) {
   return batch;
 }
 
+// Adds the seconds of its life to a sum.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& sum) : sum_(sum) {}
+  ~Stopwatch() { sum_ += monotonic_seconds() - started_; }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  double& sum_;
+  double started_ = monotonic_seconds();
+};
+
 }  // namespace
 
-double evaluate_all(Executor& executor, DataProvider& data, int64_t sequence_length) {
+std::optional<double> evaluate_all(Executor& executor, DataProvider& data, int64_t sequence_length,
+                                   const std::atomic<int>& interrupt) {
   const auto batches = data.evaluation();
   const int64_t total = data.evaluation_samples();
   double sum = 0;
   for (int64_t rows = 0; rows < total;) {
+    if (interrupt != 0) return std::nullopt;
     const HostBatch& batch = batches->next();
     sum += executor.evaluate(batch);
     rows += batch.rows;
@@ -56,7 +71,10 @@ Trainer::Trainer(const RunConfig& config, Executor& executor, DataProvider& data
 RunResult Trainer::run() {
   reporter_.stage("warm-up on synthetic data");
   executor_.initialize(static_cast<uint64_t>(config_.train.seed));
-  warm_up();
+  if (!warm_up()) {
+    log_.run_stop("aborted", 0);
+    return {.outcome = Outcome::interrupted, .evaluation_loss = last_evaluation_};
+  }
   log_.init_stop();
 
   reporter_.stage("training");
@@ -70,20 +88,26 @@ RunResult Trainer::run() {
           .steps = steps_,
           .samples = samples(),
           .seconds = monotonic_seconds() - run_started_,
-          .evaluation_loss = last_evaluation_};
+          .evaluation_loss = last_evaluation_,
+          .split = split_};
 }
 
-// A learning rate of 0 leaves the weights as they are to the last bit; expert biases move all the same and are put back;
-// the moments are cleared again.
-void Trainer::warm_up() {
+// A learning rate of 0 leaves the weights as they are to the last bit; expert biases move all the same and are put
+// back; the moments are cleared again.
+bool Trainer::warm_up() {
   const std::string before = executor_.parameters().weights_hash(executor_.stream());
   const std::vector<double> buffers = executor_.parameters().buffers(executor_.stream());
   const HostBatch batch = synthetic_batch(config_, config_.accumulation() * config_.train.micro_batch);
-  for (int i = 0; i < kWarmUpSteps; ++i) executor_.train_step(batch, 0, i);
+  for (int i = 0; i < kWarmUpSteps; ++i) {
+    if (interrupt_ != 0) return false;
+    executor_.train_step(batch, 0, i);
+  }
+  if (interrupt_ != 0) return false;
   executor_.evaluate(synthetic_batch(config_, config_.train.micro_batch));
   executor_.zero_moments();
   executor_.parameters().set_buffers(buffers, executor_.stream());
   TIMETRIAL_CHECK(executor_.parameters().weights_hash(executor_.stream()) == before, "warm-up changed the weights");
+  return true;
 }
 
 Outcome Trainer::train(BatchSource& batches) {
@@ -101,9 +125,10 @@ Outcome Trainer::train(BatchSource& batches) {
     collect();
     if (!finite_) return Outcome::diverged;
     log_.block_stop(samples());
-    const double loss = evaluate();
-    if (!std::isfinite(loss)) return Outcome::diverged;
-    if (loss <= config_.evaluation.target) return Outcome::target_reached;
+    const std::optional<double> loss = evaluate();
+    if (!loss) return Outcome::interrupted;
+    if (!std::isfinite(*loss)) return Outcome::diverged;
+    if (*loss <= config_.evaluation.target) return Outcome::target_reached;
     if (steps_ < config_.train.max_steps) log_.block_start(samples());
   }
   return Outcome::step_limit;
@@ -111,17 +136,26 @@ Outcome Trainer::train(BatchSource& batches) {
 
 void Trainer::step(BatchSource& batches) {
   const double started = monotonic_seconds();
-  const HostBatch& batch = batches.next();
+  const HostBatch& batch = [&]() -> const HostBatch& {
+    const Stopwatch waiting(split_.data);
+    return batches.next();
+  }();
   collect();
   const double learning_rate = learning_rate_at(config_.train, steps_);
-  executor_.train_step(batch, learning_rate, steps_);
+  {
+    const Stopwatch working(split_.step);
+    executor_.train_step(batch, learning_rate, steps_);
+  }
   queued_ = {.step = steps_, .learning_rate = learning_rate, .started = started};
   ++steps_;
 }
 
 void Trainer::collect() {
   if (!queued_) return;
-  const StepResult result = executor_.result();
+  const StepResult result = [&] {
+    const Stopwatch working(split_.step);
+    return executor_.result();
+  }();
   // While a step runs the next batch is read: that time is the earlier step's, not both steps'.
   const double now = monotonic_seconds(), seconds = now - std::max(queued_->started, collected_);
   collected_ = now;
@@ -138,13 +172,20 @@ void Trainer::collect() {
                           .expert_load = result.expert_load};
   queued_.reset();
   finite_ = finite_ && std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
-  log_.train_step(report, seconds);
+  {
+    const Stopwatch logging(split_.log);
+    log_.train_step(report, seconds);
+  }
+  const Stopwatch telling(split_.progress);
   reporter_.step(report);
 }
 
-double Trainer::evaluate() {
+std::optional<double> Trainer::evaluate() {
+  const Stopwatch evaluating(split_.evaluation);
   log_.evaluation_start(samples());
-  last_evaluation_ = evaluate_all(executor_, data_, config_.model.sequence_length);
+  const std::optional<double> loss = evaluate_all(executor_, data_, config_.model.sequence_length, interrupt_);
+  if (!loss) return std::nullopt;
+  last_evaluation_ = *loss;
   const EvaluationReport report{
       .step = steps_, .samples = samples(), .loss = last_evaluation_, .seconds = monotonic_seconds() - run_started_};
   log_.evaluation_result(report);

@@ -66,6 +66,31 @@ TEST(Json, SyntaxErrorHasLineAndColumn) {
   EXPECT_THROW(read_json_file("/nowhere/x.json"), UserError);
 }
 
+std::string refusal(const std::string& text) {
+  try {
+    parse_json(text, "x.json");
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Json, NumberThatNoDoubleHoldsIsTheUsers) {
+  EXPECT_EQ(refusal("{\"a\": -1e999}"), "x.json: -1e999 is too large for a number of 64 bits; write a smaller one");
+  EXPECT_EQ(refusal(std::string(400, '9')),
+            "x.json: " + std::string(40, '9') + "... is too large for a number of 64 bits; write a smaller one");
+  EXPECT_EQ(refusal("1e308"), "accepted");
+}
+
+TEST(Json, DeepNestingIsRefusedBeforeItIsParsed) {
+  const auto nested = [](size_t levels) { return std::string(levels, '[') + std::string(levels, ']'); };
+  EXPECT_EQ(refusal(nested(200)), "accepted");
+  EXPECT_EQ(refusal("\n" + nested(201)),
+            "x.json: nested more than 200 levels deep at line 2, column 201; is it the right file?");
+  EXPECT_NE(refusal(std::string(1 << 22, '[')), "accepted");
+  EXPECT_EQ(refusal("[\"" + std::string(300, '{') + "\\\"[\"]"), "accepted") << "brackets in a text are no levels";
+}
+
 TEST(Json, HashDependsOnEveryByte) {
   EXPECT_EQ(hash_text("abc").size(), 32U);
   EXPECT_NE(hash_text("abc"), hash_text("abd"));

@@ -287,7 +287,10 @@ TEST(EffectiveJson, HoldsNoWordThatLogReadersSearchFor) {
 TEST(ConfigHash, ForgetsTheFolderAlone) {
   const std::string hash = config_hash(parse_with({}));
   EXPECT_EQ(config_hash(parse_with({{"output.folder", "elsewhere"}})), hash);
-  EXPECT_NE(config_hash(parse_with({{"train.seed", "1"}})), hash);
+  EXPECT_EQ(config_hash(parse_with({{"train.seed", "1"}})), hash);
+  EXPECT_EQ(config_hash(parse_with({{"submission.platform", "a machine"}})), hash);
+  EXPECT_NE(config_hash(parse_with({{"submission.organization", "another"}})), hash);
+  EXPECT_NE(config_hash(parse_with({{"train.max_steps", "1999"}})), hash);
   EXPECT_NE(config_hash(parse_with({{"data.train", "elsewhere"}})), hash);
   EXPECT_EQ(hash.size(), 32u);
 }

@@ -81,6 +81,8 @@ TEST_F(Documents, BadJsonLinesAreNamed) {
                        "(fields with text: content)"));
   EXPECT_TRUE(contains(failure("c.jsonl", "{\"text\":7}\n"), "fields with text: none"));
   EXPECT_TRUE(contains(failure("d.jsonl", "[1]\n"), "has no text"));
+  EXPECT_TRUE(
+      contains(failure("g.jsonl", "{\"text\":\"x\",\"n\":1e999}\n"), "g.jsonl:1: holds a number that is too large"));
   EXPECT_TRUE(contains(failure("e.jsonl", "{\"text\":\"\xff\"}\n"), "e.jsonl:1: is not valid JSON"));
 }
 

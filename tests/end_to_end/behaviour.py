@@ -13,97 +13,9 @@ import programs
 from programs import BIN, SMALL, SOURCE, Case, records, run, values
 
 
-class BadInput(Case):
-    def refused(self, config, *needles, extra=()):
-        before = sorted(self.folder.rglob("*"))
-        self.assert_one_line_error(run("run", config, *extra), *needles)
-        self.assertEqual(sorted(self.folder.rglob("*")), before, "a refused run left files behind")
-
-    def test_unknown_key_names_the_nearest(self):
-        self.refused(self.tiny_config(), "/train/sede", "train.seed", extra=["--set", "train.sede=7"])
-
-    def test_wrong_type(self):
-        self.refused(self.tiny_config(train__max_steps="many"), "/train/max_steps", "many")
-
-    def test_not_json(self):
-        config = self.folder / "broken.json"
-        config.write_text('{"workload": "gpt_oss_20b",\n oops}', encoding="utf-8")
-        self.refused(config, "broken.json", "line 2")
-
-    def test_missing_config(self):
-        self.refused(self.folder / "nowhere.json", "nowhere.json")
-
-    def test_missing_data(self):
-        self.refused(self.tiny_config(data__train=str(self.folder / "nothing")), "nothing.idx")
-
-    def test_truncated_bin(self):
-        config = self.tiny_config()
-        with open(self.folder / "tiny-train.bin", "r+b") as file:
-            file.truncate(1000)
-        self.refused(config, "tiny-train.bin", "1000")
-
-    def test_truncated_idx(self):
-        config = self.tiny_config()
-        with open(self.folder / "tiny-train.idx", "r+b") as file:
-            file.truncate(50)
-        self.refused(config, "tiny-train.idx")
-
-    def test_foreign_idx(self):
-        config = self.tiny_config()
-        (self.folder / "tiny-train.idx").write_bytes(b"PK\x03\x04" * 100)
-        self.refused(config, "tiny-train.idx")
-
-    def test_unknown_workload(self):
-        self.refused(self.tiny_config(workload="gpt_oss_20"), "gpt_oss_20b")
-
-    def test_more_than_one_rank(self):
-        self.refused(self.tiny_config(parallel__dp=2), "/parallel/dp")
-
-    def test_cuda_is_not_there(self):
-        self.refused(self.tiny_config(device__kind="cuda"), "/device/kind")
-
-    def test_micro_batch_that_does_not_divide(self):
-        self.refused(self.tiny_config(train__micro_batch=3), "3", "8")
-
-    def test_output_folder_in_use(self):
-        config = self.tiny_config()
-        self.assertEqual(run("run", config).returncode, 1)
-        log = self.folder / "run" / "result_0.txt"
-        before = log.read_bytes()
-        self.assert_one_line_error(run("run", config), "already holds a run")
-        self.assertEqual(log.read_bytes(), before)
-
-    def test_token_beyond_the_vocabulary_names_file_and_position(self):
-        config = self.tiny_config(model__vocabulary=100)
-        done = run("run", config)
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertRegex(done.stderr.strip().splitlines()[-1], r"tiny-(train|validation)\.bin: token id \d+ at token position \d+")
-        stops = [record for record in records(self.folder / "run" / "result_0.txt") if record["key"] == "run_stop"]
-        self.assertEqual([stop["metadata"]["status"] for stop in stops], ["aborted"])
-
-    def test_caches_that_cannot_be_dropped_leave_nothing_behind(self):
-        config = self.tiny_config()
-        options = {}
-        if os.geteuid() == 0:  # with an ordinary user's rights
-            self.folder.chmod(0o777)
-            options["user"] = 65534
-        before = sorted(self.folder.rglob("*"))
-        try:
-            done = run("run", config, "--clear-caches", **options)
-        except PermissionError:
-            self.skipTest("an ordinary user cannot reach the programs")
-        self.assert_one_line_error(done, "--clear-caches", "root")
-        self.assertEqual(sorted(self.folder.rglob("*")), before, "a refused run left files behind")
-
-    def test_no_arguments(self):
-        self.assertEqual(run().returncode, 2)
-        self.assertEqual(run("run").returncode, 2)
-        self.assertEqual(run("rnu").returncode, 2)
-
-
 class Interrupts(Case):
     def start(self, config, *more):
-        """A run that has taken its first step, and its log."""
+        """A run that has taken its first step (or whose log holds `until`), and its log."""
         process = subprocess.Popen([str(BIN / "timetrial"), "run", str(config), *more], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         folder = next((part.split("=", 1)[1] for part in more if part.startswith("output.folder=")), self.folder / "run")

@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 BIN = pathlib.Path(os.environ["TIMETRIAL_BIN"])
@@ -42,17 +43,20 @@ class Case(unittest.TestCase):
 
     def tiny_config(self, **changes):
         """A config on a made-up corpus that trains a few steps in a second; `changes` are dotted keys with __ for the dot."""
-        text = "".join(f"entry {i}: the quick brown fox jumps over {i * 7919 % 1000} lazy dogs\n\n" for i in range(3000))
-        corpus = self.folder / "corpus.txt"
-        corpus.write_text(text, encoding="utf-8")
         prefix = self.folder / "tiny"
-        done = run("data", "prepare", corpus, "--output", prefix, "--tokenizer", "bytes", "--validation-fraction", "0.1")
-        self.assertEqual(done.returncode, 0, done.stderr)
+        if not prefix.with_name("tiny-train.idx").exists():
+            text = "".join(f"entry {i}: the quick brown fox jumps over {i * 7919 % 1000} lazy dogs\n\n" for i in range(3000))
+            corpus = self.folder / "corpus.txt"
+            corpus.write_text(text, encoding="utf-8")
+            done = run("data", "prepare", corpus, "--output", prefix, "--tokenizer", "bytes", "--validation-fraction", "0.1")
+            self.assertEqual(done.returncode, 0, done.stderr)
         config = {"workload": "gpt_oss_20b", "variant": "small",
                   "data.train": f"{prefix}-train", "data.validation": f"{prefix}-validation",
                   "output.folder": str(self.folder / "run"), "model.vocabulary": 256, "train.max_steps": 20,
                   "train.global_batch": 8, "train.micro_batch": 4, "train.warmup_steps": 2, "train.seed": 5,
                   "evaluation.samples": 8, "evaluation.every_samples": 40, "evaluation.target": 0.01}
+        if "TIMETRIAL_TEST_THREADS" in os.environ:  # of the thread sanitizer, see scripts/test.sh
+            config["device.threads"] = int(os.environ["TIMETRIAL_TEST_THREADS"])
         config.update({key.replace("__", "."): value for key, value in changes.items()})
         path = self.folder / "tiny.json"
         path.write_text(json.dumps(config), encoding="utf-8")
@@ -65,6 +69,17 @@ class Case(unittest.TestCase):
         self.assertEqual(done.stdout, "")
         for needle in needles:
             self.assertIn(needle, done.stderr)
+
+
+def wait_for(process, log, text, seconds=120):
+    """Returns when a run's log holds this text."""
+    deadline = time.monotonic() + seconds
+    while not (log.exists() and text in log.read_text(encoding="utf-8")):
+        if process.poll() is not None:
+            raise AssertionError(f"the run ended before its log held {text}")
+        if time.monotonic() > deadline:
+            raise AssertionError(f"the run's log never held {text}")
+        time.sleep(0.005)
 
 
 def main():

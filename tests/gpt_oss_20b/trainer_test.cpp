@@ -320,8 +320,82 @@ TEST_F(TrainerTest, AnErrorClosesTheLogAsAborted) {
   Failing data(c, log_path());
   EXPECT_THROW(run(c, data), DataError);
   const std::vector<std::string> all = marks();
-  EXPECT_EQ(all.back(), "run_stop 12");
+  const std::vector<std::string> expected{"eval_start 12", "eval_stop 12", "epoch_stop 12", "run_stop 12"};
+  EXPECT_EQ(std::vector<std::string>(all.end() - 4, all.end()), expected);
   EXPECT_EQ(records("run_stop").at(0)["metadata"]["status"], "aborted");
+}
+
+// A signal that comes while an evaluation reads its second batch of three.
+TEST_F(TrainerTest, AnInterruptInsideAnEvaluationClosesIt) {
+  class Interrupting : public RandomData {
+   public:
+    Interrupting(const RunConfig& config, const std::string& log, std::atomic<int>& interrupt)
+        : RandomData(config, log), interrupt_(interrupt) {}
+    std::unique_ptr<BatchSource> evaluation() override {
+      class Source : public BatchSource {
+       public:
+        Source(std::unique_ptr<BatchSource> inner, std::atomic<int>& interrupt, int& batches)
+            : inner_(std::move(inner)), interrupt_(interrupt), batches_(batches) {}
+        const HostBatch& next() override {
+          if (++batches_ == 2) interrupt_ = 15;
+          return inner_->next();
+        }
+
+       private:
+        std::unique_ptr<BatchSource> inner_;
+        std::atomic<int>& interrupt_;
+        int& batches_;
+      };
+      return std::make_unique<Source>(RandomData::evaluation(), interrupt_, batches);
+    }
+    int batches = 0;
+
+   private:
+    std::atomic<int>& interrupt_;
+  };
+  const RunConfig c = config();
+  Interrupting data(c, log_path(), interrupt_);
+  const RunResult result = run(c, data);
+  EXPECT_EQ(result.outcome, Outcome::interrupted);
+  EXPECT_EQ(data.batches, 2) << "the evaluation went on after the signal";
+  const std::vector<std::string> all = marks();
+  const std::vector<std::string> expected{"eval_start 12", "eval_stop 12", "epoch_stop 12", "run_stop 12"};
+  EXPECT_EQ(std::vector<std::string>(all.end() - 4, all.end()), expected);
+  EXPECT_TRUE(records("eval_accuracy").empty());
+}
+
+// Before the clock starts there is no run to stop, but the log says that it ended and how.
+TEST_F(TrainerTest, AnInterruptBeforeTheClockClosesTheLog) {
+  const RunConfig c = config();
+  RandomData data(c, log_path());
+  interrupt_ = 2;
+  EXPECT_EQ(run(c, data).outcome, Outcome::interrupted);
+  EXPECT_EQ(data.openings, 0);
+  EXPECT_TRUE(records("run_start").empty());
+  EXPECT_EQ(records("run_stop").at(0)["metadata"]["status"], "aborted");
+  EXPECT_EQ(records("run_stop").at(0)["metadata"]["samples_count"], 0);
+}
+
+TEST_F(TrainerTest, AnErrorBeforeTheClockClosesTheLog) {
+  {
+    const RunConfig c = config();
+    RunLog log(c);
+    log.init_start(false);
+  }
+  EXPECT_EQ(records("run_stop").at(0)["metadata"]["status"], "aborted");
+}
+
+TEST_F(TrainerTest, TimesByPartAddUpToTheRun) {
+  const RunConfig c = config({{"train.max_steps", "12"}, {"evaluation.every_samples", "48"}});
+  RandomData data(c, log_path());
+  data.delay = std::chrono::milliseconds(20);
+  const RunResult result = run(c, data);
+  const TimeSplit& split = result.split;
+  EXPECT_GE(split.data, 12 * 0.02);
+  for (const double part : {split.step, split.evaluation, split.log, split.progress}) EXPECT_GT(part, 0);
+  const double sum = split.data + split.step + split.evaluation + split.log + split.progress;
+  EXPECT_LE(sum, result.seconds + 1e-3);
+  EXPECT_GE(sum, 0.9 * result.seconds) << "time is lost between the parts";
 }
 
 TEST_F(TrainerTest, ALossThatIsNotFiniteEndsTheRun) {

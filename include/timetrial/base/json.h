@@ -11,7 +11,8 @@ namespace timetrial {
 
 using Json = nlohmann::json;
 
-// Reads and parses a file. Throws UserError naming the file, and line and column of the first syntax error.
+// Reads and parses a file. Throws UserError naming the file, and line and column of the first syntax error; also for a
+// number that no double holds (1e999) and for more than 200 levels.
 Json read_json_file(const std::string& path);
 
 // Parses text; `origin` stands for the file's name in errors.

@@ -136,7 +136,9 @@ void validate(const RunConfig& config);
 // again and gives an equal RunConfig. No text in it holds a word that log readers search for.
 Json effective_json(const RunConfig& config);
 
-// hash_text of effective_json without output.folder: two runs with the same hash asked for the same work.
+// hash_text of effective_json without what a run has of its own: output.folder, train.seed, and submission.platform,
+// which the worker fills in. Two runs with the same hash asked for the same work, so the runs of one result share it,
+// and the plan's is the log's.
 std::string config_hash(const RunConfig& config);
 
 // What a rule-abiding log of this run holds under an official log key (max_sequence_length, eval_samples, max_steps,

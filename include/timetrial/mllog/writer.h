@@ -34,8 +34,9 @@ class Writer {
   Writer& operator=(const Writer&) = delete;
 
   // event: POINT_IN_TIME; interval_start: INTERVAL_START, key by convention "..._start"; interval_end: INTERVAL_END,
-  // "..._stop". `metadata` is an object; its fields "file" and "lineno" replace those of `where`. All throw UserError
-  // when an earlier record could not be written (one line with the file and the system's reason), and from then on.
+  // "..._stop". `metadata` is an object; its fields "file" and "lineno" replace those of `where`. All throw Error when
+  // an earlier record could not be written (one line with the file and the system's reason), and from then on; the file
+  // then ends with the last whole record.
   void event(std::string_view key, const Json& value, const Json& metadata,
              std::source_location where = std::source_location::current());
   void event(std::string_view key, const Json& value, std::source_location where = std::source_location::current());
@@ -48,7 +49,7 @@ class Writer {
   void interval_end(std::string_view key, const Json& value,
                     std::source_location where = std::source_location::current());
 
-  // Returns when every record queued before has been handed to the operating system. Throws UserError as above.
+  // Returns when every record queued before has been handed to the operating system. Throws Error as above.
   void flush();
 
   const std::string& path() const;

@@ -25,6 +25,8 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const ParameterList& parameters() const = 0;
+  // Parameters and arithmetic of the whole model, for the plan.
+  virtual ModelCounts counts(const ModelShape& shape) const { return count(shape); }
 
   // Mirror forward and backward one to one; `tokens` are those of a micro batch.
   virtual void plan_forward(Plan& plan, int64_t tokens) const = 0;

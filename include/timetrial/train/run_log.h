@@ -10,8 +10,10 @@
 
 namespace timetrial {
 
-// Members are called in the order they stand here. Whatever ends the run, `run_stop` closes the log; a RunLog that is
-// destroyed before closes it as aborted. Throws UserError when the log cannot be written.
+// Members are called in the order they stand here. Whatever ends the run, `run_stop` closes the log, with the intervals
+// that are open: an evaluation, a block, the epoch. A RunLog that is destroyed before closes it as aborted; a run that
+// ends before its clock started leaves a run_stop without a run_start. Throws UserError when the log cannot be made and
+// Error when it cannot be written.
 class RunLog {
  public:
   // Makes config.output.folder/result_0.txt. Throws UserError when it exists.
@@ -23,6 +25,8 @@ class RunLog {
   // configuration.
   void configuration(const RunConfig& config, int64_t training_samples);
   void evaluation_only();  // says that this log is of an evaluation alone
+  // Something the user should know of this run; the same that is printed.
+  void warning(const std::string& text);
   void init_stop();
   void run_start();
   void block_start(int64_t samples);
@@ -38,7 +42,7 @@ class RunLog {
 
  private:
   mllog::Writer writer_;
-  bool running_ = false, in_block_ = false, closed_ = false;
+  bool started_ = false, running_ = false, in_block_ = false, in_evaluation_ = false, closed_ = false;
   int64_t samples_ = 0;
 };
 

@@ -14,21 +14,33 @@ namespace timetrial {
 
 enum class Outcome { target_reached, step_limit, interrupted, diverged };
 
+// Seconds of the training thread between run start and run stop, by what it did. What is in none of them (the loop, the
+// schedule, opening the data) is the difference to RunResult::seconds.
+struct TimeSplit {
+  double data = 0;        // waiting for the next training batch
+  double step = 0;        // queueing a step and waiting for its result
+  double evaluation = 0;  // all of it: data, model, log
+  double log = 0;         // handing records of training to the log
+  double progress = 0;    // telling a person
+};
+
 struct RunResult {
   Outcome outcome = Outcome::step_limit;
   int64_t steps = 0, samples = 0;
   double seconds = 0;          // run start to run stop: the time to train when the target was reached
   double evaluation_loss = 0;  // the last one; NaN before the first
+  TimeSplit split = {};
 };
 
-// Mean nats per token over the whole evaluation set.
-double evaluate_all(Executor& executor, DataProvider& data, int64_t sequence_length);
+// Mean nats per token over the whole evaluation set; none when `interrupt` became a signal's number on the way.
+std::optional<double> evaluate_all(Executor& executor, DataProvider& data, int64_t sequence_length,
+                                   const std::atomic<int>& interrupt);
 
 // One rank's run. Everything it needs is made by the caller before the clock starts; see apps/timetrial_worker.cpp.
 class Trainer {
  public:
   // `interrupt` holds the number of a signal once one came; the run then closes its log as aborted after the current
-  // step.
+  // step, or in an evaluation after the current batch. Before run start the log then ends with a run_stop alone.
   Trainer(const RunConfig& config, Executor& executor, DataProvider& data, RunLog& log, Reporter& reporter,
           const std::atomic<int>& interrupt);
 
@@ -37,10 +49,10 @@ class Trainer {
   RunResult run();
 
  private:
-  void warm_up();
+  bool warm_up();  // false: interrupted
   void step(BatchSource& batches);
-  void collect();  // takes the result of the last queued step, one step late
-  double evaluate();
+  void collect();                    // takes the result of the last queued step, one step late
+  std::optional<double> evaluate();  // none: interrupted
   Outcome train(BatchSource& batches);
   int64_t samples() const { return steps_ * config_.train.global_batch; }
 
@@ -59,6 +71,7 @@ class Trainer {
   int64_t steps_ = 0;
   double run_started_ = 0, collected_ = 0, last_evaluation_ = 0;
   bool finite_ = true;
+  TimeSplit split_;
 };
 
 }  // namespace timetrial
