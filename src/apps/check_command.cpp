@@ -15,6 +15,7 @@
 #include "apps/exit_code.h"
 #include "timetrial/base/error.h"
 #include "timetrial/mllog/check_batch.h"
+#include "timetrial/results/small_run.h"
 
 namespace timetrial::apps {
 
@@ -24,6 +25,11 @@ using mllog::CheckBatch;
 using mllog::CheckedLog;
 using mllog::CheckReport;
 using mllog::Finding;
+using results::SmallRunJudgement;
+using results::SmallRunVerdict;
+
+// By log, in the batch's order; nothing for logs that are no small variant's or never ended.
+using Judgements = std::vector<std::optional<SmallRunJudgement>>;
 
 struct CheckArguments {
   std::vector<std::string> logs;
@@ -114,22 +120,39 @@ void print_folders(const CheckBatch& batch) {
   }
 }
 
-void print_batch(const CheckBatch& batch) {
+// Only a log that scales rules can be a small variant's: a folder of full-size logs is read once.
+Judgements judge_small_runs(const CheckBatch& batch) {
+  Judgements judgements;
+  for (const CheckedLog& log : batch.logs) {
+    const bool scales = log.report && !log.report->scaled.empty();
+    judgements.push_back(scales ? results::judge_small_run(log.path) : std::nullopt);
+  }
+  return judgements;
+}
+
+void print_judgement(const std::optional<SmallRunJudgement>& judgement) {
+  if (judgement) fmt::print("  {}\n", judgement->sentence());
+}
+
+void print_batch(const CheckBatch& batch, const Judgements& judgements) {
   if (batch.logs.size() == 1) {
     const CheckedLog& log = batch.logs[0];
     if (log.report) {
       print_only(*log.report);
+      print_judgement(judgements[0]);
     } else {
       fmt::print("unusable: {}\n", log.unusable);
     }
     return;
   }
   fmt::print("{}\n", batch.verdict_sentence());
-  for (const CheckedLog& log : batch.logs) {
+  for (size_t i = 0; i < batch.logs.size(); ++i) {
+    const CheckedLog& log = batch.logs[i];
     if (!log.report) {
       fmt::print("unusable: {}\n", log.unusable);
     } else if (!log.report->passed() || !log.report->scaled.empty()) {
       print_report(*log.report);
+      print_judgement(judgements[i]);
     }
   }
   print_grouped("warnings (do not fail a log)", batch, &CheckReport::warnings);
@@ -140,13 +163,20 @@ void print_batch(const CheckBatch& batch) {
 int check_all(const CheckArguments& arguments) {
   const mllog::Checker checker({.ruleset = arguments.ruleset, .scaled = std::nullopt});
   const CheckBatch batch = mllog::check_batch(checker, mllog::find_logs(arguments.logs), arguments.threads);
+  const Judgements judgements = judge_small_runs(batch);
   if (arguments.json) {
-    fmt::print("{}\n", batch.to_json().dump(2, ' ', false, Json::error_handler_t::replace));
+    Json json = batch.to_json();
+    for (size_t i = 0; i < judgements.size(); ++i)
+      if (judgements[i]) json["logs"][i]["convergence"] = judgements[i]->to_json();
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
-    print_batch(batch);
+    print_batch(batch, judgements);
   }
   if (batch.unusable > 0) return kUserError;
-  return batch.failed + batch.unfinished > 0 ? kFailedCheck : kSuccess;
+  const bool converged = std::all_of(judgements.begin(), judgements.end(), [](const auto& judgement) {
+    return !judgement || judgement->verdict == SmallRunVerdict::as_expected;
+  });
+  return batch.failed + batch.unfinished > 0 || !converged ? kFailedCheck : kSuccess;
 }
 
 }  // namespace
@@ -164,7 +194,8 @@ void add_check_command(CLI::App& app, int& exit_code) {
       "A log may declare rules that its small variant scales (sequence length, target, ...). They are listed by name,\n"
       "and such a log passes, but is no MLPerf result. Remarks are questions a reviewer would ask; they never change\n"
       "the verdict.\n"
-      "Exit code: 0 all logs pass, 1 a log fails or is unfinished, 2 a log or folder cannot be used.");
+      "The log of a small variant is also held against the samples that runs of it usually need to their target.\n"
+      "Exit code: 0 all logs pass, 1 a log fails, is unfinished or converges oddly, 2 a log or folder cannot be used.");
   auto arguments = std::make_shared<CheckArguments>();
   command->add_option("LOG", arguments->logs, "MLPerf log files, e.g. result_0.txt, or folders with such files")
       ->required();
