@@ -12,6 +12,7 @@
 #include "apps/plan_print.h"
 #include "apps/preflight.h"
 #include "apps/worker_profile.h"
+#include "timetrial/base/build.h"
 #include "timetrial/base/clock.h"
 #include "timetrial/base/identity.h"
 #include "timetrial/config/config_file.h"
@@ -53,8 +54,15 @@ int64_t drawn_seed() {
 }
 
 Device device_of(const RunConfig& config) {
-  if (config.device.kind == DeviceKind::cuda)
-    throw ConfigError("/device/kind", "training on CUDA is not built in this version; use \"cpu\"");
+  if (config.device.kind == DeviceKind::cpu) return {};
+  if (!build::has_cuda)
+    throw ConfigError("/device/kind",
+                      "this program was built without CUDA; build it with --preset cuda or use \"cpu\"");
+  if (device_count(DeviceKind::cuda) == 0)
+    throw ConfigError("/device/kind",
+                      "no CUDA device can be used on this machine (nvidia-smi lists them); use \"cpu\"");
+  if (config.device.dtype == DType::f64)
+    throw ConfigError("/device/dtype", "CUDA computes in f32 and bf16; f64 is for the CPU alone");
   return {.kind = config.device.kind};
 }
 
@@ -227,6 +235,8 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   const RunConfig config = parse_run_config(user, workload->benchmark(), config_name(arguments.config), overrides);
   check_world(config.parallel, read_environment());
   if (arguments.profile > 0) {
+    if (config.device.kind == DeviceKind::cuda)
+      throw ConfigError("/device/kind", "profile times ops on the CPU alone; use \"cpu\"");
     set_threads(config);
     RunConfig prepared = config;
     prepare(prepared, *workload, device_of(config));
