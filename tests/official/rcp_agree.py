@@ -233,11 +233,12 @@ def difference(theirs, own):
     return None
 
 
-def compare_cases(program, official, folder):
+def compare_cases(program, official, folder, only):
     cases = Cases(official.checker_class, 7)
     for ruleset in RULESETS:
         for benchmark in benchmarks_of(official.module, ruleset):
-            cases.benchmark(ruleset, benchmark)
+            if only in ("", benchmark):
+                cases.benchmark(ruleset, benchmark)
     groups, theirs, names = {}, {}, {}
     tally = {"pass": 0, "fail": 0, "die": 0}
     for number, (name, ruleset, files, bypass) in enumerate(cases.folders):
@@ -361,6 +362,7 @@ def main():
     parser.add_argument("--program", required=True, help="timetrial")
     parser.add_argument("--writer", help="the program write_scripted_log; without it no summaries are compared")
     parser.add_argument("--reference", help="folder of the shipped reference points")
+    parser.add_argument("--only", default="", metavar="BENCHMARK", help="folders of this benchmark alone")
     parser.add_argument("--show", type=int, default=30, help="differences to print")
     arguments = parser.parse_args()
     go_on_in(arguments.python or os.environ.get("TIMETRIAL_MLPERF_PYTHON", ""))
@@ -368,7 +370,7 @@ def main():
     from mlperf_logging.rcp_checker import rcp_checker
     official = Official(rcp_checker)
     with tempfile.TemporaryDirectory() as folder:
-        failures = compare_cases(arguments.program, official, folder)
+        failures = compare_cases(arguments.program, official, folder, arguments.only)
     if arguments.writer:
         with tempfile.TemporaryDirectory() as folder:
             failures += compare_summaries(arguments.program, arguments.writer, folder)
