@@ -29,7 +29,14 @@ std::vector<Setting> settings() {
   return all;
 }
 
+std::vector<Setting> settings_with_trajectory() {
+  std::vector<Setting> all = settings();
+  std::erase_if(all, [](const Setting& s) { return !Golden(s.name).has("f64.trajectory.losses"); });
+  return all;
+}
+
 class Fidelity : public ::testing::TestWithParam<Setting> {};
+class FidelityOfTraining : public Fidelity {};
 
 TEST_P(Fidelity, LogitsLossesAndGradientsAgree) {
   const auto& [name, dtype, micro] = GetParam();
@@ -41,11 +48,10 @@ TEST_P(Fidelity, LogitsLossesAndGradientsAgree) {
                                     << worst.gradients << " (" << worst.worst_gradient << "), norm " << worst.norm;
 }
 
-TEST_P(Fidelity, TrajectoryAgrees) {
+TEST_P(FidelityOfTraining, TwentyStepsAgree) {
   const auto& [name, dtype, micro] = GetParam();
   const Golden golden(name);
   const std::string kind(name_of(dtype));
-  if (!golden.has(kind + ".trajectory.losses")) GTEST_SKIP() << "no trajectory was recorded for this case";
   const Trajectory engine = train(golden, {.dtype = dtype, .micro_batch = micro});
   const Values losses = golden.values(kind + ".trajectory.losses"), norms = golden.values(kind + ".trajectory.norms");
   ASSERT_EQ(engine.losses.size(), losses.size());
@@ -62,11 +68,14 @@ TEST_P(Fidelity, TrajectoryAgrees) {
   EXPECT_NE(losses.front(), losses.back());
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, Fidelity, ::testing::ValuesIn(settings()), [](const auto& test) {
+std::string name_of_test(const ::testing::TestParamInfo<Setting>& test) {
   std::string name = fmt::format("{}_{}_micro{}", test.param.name, name_of(test.param.dtype), test.param.micro_batch);
   std::replace(name.begin(), name.end(), '/', '_');
   return name;
-});
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, Fidelity, ::testing::ValuesIn(settings()), name_of_test);
+INSTANTIATE_TEST_SUITE_P(Golden, FidelityOfTraining, ::testing::ValuesIn(settings_with_trajectory()), name_of_test);
 
 // The cases must cover what they were recorded for.
 TEST(FidelityCases, CoverTheShapesAskedFor) {
@@ -80,6 +89,9 @@ TEST(FidelityCases, CoverTheShapesAskedFor) {
     three = three || golden.rows() == 3;
   }
   EXPECT_TRUE(odd && one && three);
+  std::map<std::string, int> trained;
+  for (const Setting& setting : settings_with_trajectory()) ++trained[Golden(setting.name).workload()];
+  EXPECT_EQ(trained.size(), of_workload.size());
   EXPECT_GE(of_workload["gpt_oss_20b"], 5);
   EXPECT_GE(of_workload["llama31_405b"], 3);
   EXPECT_GE(of_workload["deepseekv3_671b"], 3);
