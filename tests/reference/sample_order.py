@@ -7,12 +7,17 @@ SPDX-License-Identifier: Apache-2.0
 """
 import json
 import math
+import os
 import pathlib
 import sys
 
 try:
     import numpy
 except ImportError:
+    # The Python that holds the official checker has numpy too.
+    other = os.environ.get("TIMETRIAL_MLPERF_PYTHON")
+    if other and pathlib.Path(other).absolute() != pathlib.Path(sys.executable).absolute():
+        os.execv(other, [other, "-B", *sys.argv])
     print("numpy is not installed: nothing compared")
     sys.exit(77)
 
