@@ -20,7 +20,7 @@ import sys
 import tempfile
 
 RULESET = "6.0.0"
-PER_LOG = 50  # drawn cases about single keys, of each benchmark's log
+PER_LOG = 25  # drawn cases about single keys, of each benchmark's log
 AT_ONCE = 500  # logs on one command line of ours
 ALIASES = {"target": "eval_accuracy", "batch": "global_batch_size"}
 

@@ -71,7 +71,7 @@ def formulas(ruleset, division):
     for batch in (15359, 15360, 15361, 16384, 18432, 32768):
         sound = deepseekv3_671b(batch)
         rate = sound["opt_base_learning_rate"]
-        for name, value in {"": rate, "rounded": round(rate, 9), "1e-9 above": rate + 1e-9,
+        for name, value in {"": rate, "rounded": round(rate, 9), "1e-9 above": rate + 1e-9, "1.0002e-9 above": rate + 1.0002e-9,
                             "almost 1e-9 above": rate + 0.999e-9, "not scaled": 2.4e-05}.items():
             yield (f"batch {batch} {name}",
                    sound_log(ruleset, division, "deepseekv3_671b", sound | {"opt_base_learning_rate": value}))
@@ -112,12 +112,17 @@ def bytes_of(base):
     yield "NUL bytes in a record", b"\n".join(lines[:at] + [lines[at][:30] + b"\0" + lines[at][30:]] + lines[at + 1:])
 
 
+# Cases that stand right at the limits of rules: never left out.
+ALWAYS = (": removed", ": value zero", ": value next", ": value before")
+
+
 def drawn(cases, count, seed):
-    """That many of the cases, the same ones every time; all of them when count is None."""
+    """Those at limits, and that many of the others, the same ones every time; all of them when count is None."""
     cases = list(cases)
-    if count is None or count >= len(cases):
+    others = [case for case in cases if not case[0].endswith(ALWAYS)]
+    if count is None or count >= len(others):
         return cases
-    return random.Random(seed).sample(cases, count)
+    return [case for case in cases if case[0].endswith(ALWAYS)] + random.Random(seed).sample(others, count)
 
 
 def all_cases(per_log=None):
