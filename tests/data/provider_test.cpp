@@ -262,8 +262,8 @@ TEST_F(Provider, RefusesFilesThatAreTooShort) {
     change(changed);
     return message_of<UserError>([&] { IndexedDataProvider provider(changed); });
   };
-  EXPECT_TRUE(
-      contains(refusal([&](auto& s) { s.train_prefixes = {path("short")}; }), "has 8 tokens, one sequence of 8 needs 9"));
+  EXPECT_TRUE(contains(refusal([&](auto& s) { s.train_prefixes = {path("short")}; }),
+                       "has 8 tokens, one sequence of 8 needs 9"));
   EXPECT_TRUE(contains(refusal([&](auto& s) { s.train_prefixes = {path("none")}; }), "none.idx: has no documents"));
   EXPECT_TRUE(contains(refusal([&](auto& s) { s.validation_prefix = path("short"); }), "has 8 tokens"));
   EXPECT_TRUE(contains(refusal([&](auto& s) { s.evaluation_samples = 13; }),

@@ -16,8 +16,9 @@ struct MixtureOfExpertsOptions {
   ops::GatedActivationKind activation;
   bool bias = false;  // softmax router, fc1, fc2; fc2's is multiplied by the gate
   double init_std = 0, output_init_std = 0, router_bias_std = 0;
-  int64_t shared_ffn = 0;                              // width of the shared expert, which has no gate; 0: none
-  std::optional<SigmoidRouterOptions> sigmoid_router = {};  // in place of the softmax router; its first three are set here
+  int64_t shared_ffn = 0;  // width of the shared expert, which has no gate; 0: none
+  std::optional<SigmoidRouterOptions> sigmoid_router =
+      {};  // in place of the softmax router; its first three are set here
 };
 
 class MixtureOfExperts {
