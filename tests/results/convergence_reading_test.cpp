@@ -37,6 +37,7 @@ TEST(ConvergenceReading, OnlySuccessIsConverged) {
   }
   EXPECT_FALSE(read_convergence(kHead + evaluation("100")).converged);
   EXPECT_FALSE(read_convergence(kHead + evaluation("100") + stop("success") + stop("aborted")).converged);
+  EXPECT_EQ(read_convergence(kHead + evaluation("100") + stop("success") + stop("aborted")).reached, kNever);
   EXPECT_TRUE(read_convergence(kHead + evaluation("100") + stop("aborted") + stop("success")).converged);
 }
 
