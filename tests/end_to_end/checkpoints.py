@@ -4,6 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import json
 import os
+import resource
 import subprocess
 
 import programs
@@ -138,6 +139,24 @@ class Checkpoints(Trained):
                    "--set", f"output.folder={self.folder / 'no'}")
         self.assertEqual(done.returncode, 2)
         self.assertIn("tensor model.norm.weight holds nan at element 127", done.stderr.splitlines()[-1])
+
+    def test_a_checkpoint_may_be_larger_than_memory(self):
+        """1.5 GB on paper (a sparse file) are verified by a process that may have 0.5 GB of address space."""
+        elements = 375_000_000
+        header = json.dumps({"model.norm.weight": {"dtype": "F32", "shape": [elements], "data_offsets": [0, 4 * elements]}})
+        file = self.folder / "large.safetensors"
+        with open(file, "wb") as out:
+            out.write(len(header).to_bytes(8, "little") + header.encode())
+            out.truncate(8 + len(header) + 4 * elements)
+
+        def limited():
+            resource.setrlimit(resource.RLIMIT_AS, (500_000_000, 500_000_000))
+
+        done = run("checkpoint", "verify", file, preexec_fn=limited)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("sound, 1 tensors", done.stdout)
+        done = run("checkpoint", "inspect", file, preexec_fn=limited)
+        self.assertIn("375000000 elements", done.stdout)
 
     def test_transformers_loads_what_is_written(self):
         python = os.environ.get("TIMETRIAL_REFERENCE_PYTHON")
