@@ -3,6 +3,7 @@
 #include "timetrial/ops/adamw.h"
 
 #include "ops/cpu/adamw.h"
+#include "ops/cuda/adamw.h"
 #include "ops/on_cpu.h"
 
 namespace timetrial::ops {
@@ -49,7 +50,7 @@ void squared_norm(const SquaredNorm& a, std::span<const ParameterSegment> segmen
       return on_cpu({kOp, stream, a.gradient.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::squared_norm<T>(arguments, segments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      if constexpr (build::has_cuda) return cuda::squared_norm(a, segments, stream);
       throw_without_cuda(kOp);
   }
 }
@@ -66,7 +67,7 @@ void clip_coefficient(const ClipCoefficient& a, StreamRef stream) {
       return on_cpu({kOp, stream, a.squared.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::clip_coefficient<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      if constexpr (build::has_cuda) return cuda::clip_coefficient(a, stream);
       throw_without_cuda(kOp);
   }
 }
@@ -94,7 +95,7 @@ void adamw(const AdamW& a, std::span<const ParameterSegment> segments, StreamRef
       return on_cpu({kOp, stream, a.master.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::adamw<T>(arguments, segments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      if constexpr (build::has_cuda) return cuda::adamw(a, segments, stream);
       throw_without_cuda(kOp);
   }
 }

@@ -171,7 +171,7 @@ TEST_P(AdamWParity, Update) {
   // A narrow weight and gradient, where the place is narrow, beside an fp32 master and moments.
   const std::vector<ParameterSegment> segments = {{0, 17, true, 1}, {17, 40000, false, 1}, {40001, 70001, true, 0.5}};
   const Shape shape{70003};
-  expect_parity_on_cpu_only(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
+  expect_parity(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
     adamw({.weight = bench.in_out("weight", shape, random_values(shape, 1)),
            .master = bench.in_out_statistics("master", shape, random_values(shape, 2)),
            .moment_1 = bench.in_out_statistics("m", shape, random_values(shape, 3, 0.1, 1)),
@@ -189,7 +189,7 @@ TEST_P(AdamWParity, Update) {
 
 TEST_P(AdamWParity, WeightMayBeTheMaster) {
   const Shape shape{1031};
-  expect_parity_on_cpu_only(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
+  expect_parity(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
     const Tensor both = bench.in_out_statistics("master", shape, random_values(shape, 2));
     adamw({.weight = both,
            .master = both,
@@ -209,7 +209,7 @@ TEST_P(AdamWParity, WeightMayBeTheMaster) {
 TEST_P(AdamWParity, SquaredNormAndClip) {
   for (const int64_t count : {1, 4096, 100003}) {
     const std::vector<ParameterSegment> segments = {{0, count / 3, true, 1}, {count / 3, count, true, 0.5}};
-    expect_parity_on_cpu_only(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
+    expect_parity(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
       const Tensor squared = bench.in_out_statistics("squared", {1}, {0.5});
       squared_norm({.out = squared, .gradient = bench.input({count}, random_values(count, 1))}, segments,
                    bench.stream());
