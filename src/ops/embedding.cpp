@@ -3,6 +3,7 @@
 #include "timetrial/ops/embedding.h"
 
 #include "ops/cpu/embedding.h"
+#include "ops/cuda/embedding.h"
 #include "ops/on_cpu.h"
 
 namespace timetrial::ops {
@@ -39,7 +40,7 @@ void embedding_forward(const EmbeddingForward& a, StreamRef stream) {
       return on_cpu({kOp, stream, a.table.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::embedding_forward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      if constexpr (build::has_cuda) return cuda::embedding_forward(a, stream);
       throw_without_cuda(kOp);
   }
 }
@@ -56,7 +57,7 @@ void embedding_backward(const EmbeddingBackward& a, StreamRef stream) {
       return on_cpu({kOp, stream, a.d_out.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::embedding_backward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(kOp);
+      if constexpr (build::has_cuda) return cuda::embedding_backward(a, stream);
       throw_without_cuda(kOp);
   }
 }

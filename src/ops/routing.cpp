@@ -6,6 +6,7 @@
 
 #include "ops/checks.h"
 #include "ops/cpu/routing.h"
+#include "ops/cuda/routing.h"
 #include "ops/on_cpu.h"
 
 namespace timetrial::ops {
@@ -46,7 +47,7 @@ void route_forward(const RouteForward& a, StreamRef stream) {
       return on_cpu({"route_forward", stream, a.logits.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::route_forward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel("route_forward");
+      if constexpr (build::has_cuda) return cuda::route_forward(a, stream);
       throw_without_cuda("route_forward");
   }
 }
@@ -64,7 +65,7 @@ void route_backward(const RouteBackward& a, StreamRef stream) {
       return on_cpu({"route_backward", stream, a.d_logits.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::route_backward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel("route_backward");
+      if constexpr (build::has_cuda) return cuda::route_backward(a, stream);
       throw_without_cuda("route_backward");
   }
 }
@@ -84,7 +85,7 @@ void group_by_expert(const GroupByExpert& a, StreamRef stream) {
       return on_cpu({"group_by_expert", stream, DType::f32}, a,
                     []<class T>(const auto& arguments) { cpu::group_by_expert(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel("group_by_expert");
+      if constexpr (build::has_cuda) return cuda::group_by_expert(a, stream);
       throw_without_cuda("group_by_expert");
   }
 }
@@ -106,7 +107,7 @@ void gather_rows(const GatherRows& a, StreamRef stream) {
       return on_cpu({"gather_rows", stream, a.x.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::gather_rows<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel("gather_rows");
+      if constexpr (build::has_cuda) return cuda::gather_rows(a, stream);
       throw_without_cuda("gather_rows");
   }
 }
@@ -122,7 +123,7 @@ void combine_rows(const CombineRows& a, StreamRef stream) {
       return on_cpu({"combine_rows", stream, a.y.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::combine_rows<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel("combine_rows");
+      if constexpr (build::has_cuda) return cuda::combine_rows(a, stream);
       throw_without_cuda("combine_rows");
   }
 }
@@ -136,7 +137,7 @@ void ungroup_scalars(const UngroupScalars& a, StreamRef stream) {
       return on_cpu({"ungroup_scalars", stream, a.out.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::ungroup_scalars<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel("ungroup_scalars");
+      if constexpr (build::has_cuda) return cuda::ungroup_scalars(a, stream);
       throw_without_cuda("ungroup_scalars");
   }
 }

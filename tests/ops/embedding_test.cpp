@@ -75,13 +75,13 @@ TEST_P(EmbeddingParity, ForwardAndBackward) {
     SCOPED_TRACE(fmt::format("tokens {} vocabulary {} columns {}", s.tokens, s.vocabulary, s.columns));
     const auto ids = random_ids(s.tokens, static_cast<int32_t>(s.vocabulary), 1);
     const Shape table{s.vocabulary, s.columns}, rows{s.tokens, s.columns};
-    expect_parity_on_cpu_only(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
+    expect_parity(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
       embedding_forward({.out = bench.output("out", rows),
                          .table = bench.input(table, random_values(table, 2)),
                          .ids = bench.input_i32({s.tokens}, ids)},
                         bench.stream());
     });
-    expect_parity_on_cpu_only(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
+    expect_parity(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
       embedding_backward({.d_table = bench.in_out_statistics("d_table", table, random_values(table, 3)),
                           .d_out = bench.input(rows, random_values(rows, 4)),
                           .ids = bench.input_i32({s.tokens}, ids)},

@@ -243,7 +243,7 @@ using RoutingParity = PlaceTest;
 TEST_P(RoutingParity, WholeRound) {
   for (const int64_t choices : {1, 2, 4})
     for (const int64_t tokens : {1, 7, 700})
-      expect_parity_on_cpu_only(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
+      expect_parity(dtype(), stream(), OpClass::elementwise, [&](Bench& bench) {
         const int64_t experts = 8, width = 13, pairs = tokens * choices;
         const Tensor expert = bench.output_i32("expert", {tokens, choices});
         const Tensor gate = bench.output_statistics("gate", {tokens, choices});
