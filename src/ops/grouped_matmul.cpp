@@ -4,6 +4,7 @@
 
 #include "ops/checks.h"
 #include "ops/cpu/grouped_matmul.h"
+#include "ops/cuda/grouped_matmul.h"
 #include "ops/on_cpu.h"
 
 namespace timetrial::ops {
@@ -75,7 +76,7 @@ void grouped_matmul(const GroupedMatmul& a, StreamRef stream) {
     case DeviceKind::cpu:
       return on_cpu({op, stream, dtype}, a, [&]<class T>(const auto& arguments) { cpu::grouped_matmul<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
+      if constexpr (build::has_cuda) return cuda::grouped_matmul(a, stream);
       throw_without_cuda(op);
   }
 }
@@ -94,7 +95,7 @@ void grouped_matmul_backward_weight(const GroupedMatmulBackwardWeight& a, Stream
       return on_cpu({op, stream, dtype}, a,
                     [&]<class T>(const auto& arguments) { cpu::grouped_matmul_backward_weight<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
+      if constexpr (build::has_cuda) return cuda::grouped_matmul_backward_weight(a, stream);
       throw_without_cuda(op);
   }
 }
@@ -112,7 +113,7 @@ void grouped_bias_backward(const GroupedBiasBackward& a, StreamRef stream) {
       return on_cpu({op, stream, dtype}, a,
                     [&]<class T>(const auto& arguments) { cpu::grouped_bias_backward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
+      if constexpr (build::has_cuda) return cuda::grouped_bias_backward(a, stream);
       throw_without_cuda(op);
   }
 }
@@ -130,7 +131,7 @@ void grouped_bias_scale_backward(const GroupedBiasScaleBackward& a, StreamRef st
       return on_cpu({op, stream, dtype}, a,
                     [&]<class T>(const auto& arguments) { cpu::grouped_bias_scale_backward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel(op);
+      if constexpr (build::has_cuda) return cuda::grouped_bias_scale_backward(a, stream);
       throw_without_cuda(op);
   }
 }

@@ -224,7 +224,7 @@ TEST_P(GroupedMatmulParity, LayoutsAndSizes) {
       for (const auto& [n, k] : {std::pair{5, 3}, {16, 40}, {100, 33}, {37, 96}, {300, 2}}) {
         SCOPED_TRACE(fmt::format("rows {} n {} k {} scaled {}", layout.rows(), n, k, scaled));
         const Problem p = {layout, n, k, true, scaled}, plain = {layout, n, k, false, scaled};
-        expect_parity_on_cpu_only(dtype(), stream(), OpClass::product, [&](Bench& bench) {
+        expect_parity(dtype(), stream(), OpClass::product, [&](Bench& bench) {
           forward(bench, p, Inputs(p));
           forward(bench, plain, Inputs(plain));
           backward(bench, p, Inputs(p), random_values(layout.rows() * n, 5));
