@@ -7,6 +7,7 @@
 
 #include "ops/checks.h"
 #include "ops/cpu/attention.h"
+#include "ops/cuda/attention.h"
 #include "ops/on_cpu.h"
 
 namespace timetrial::ops {
@@ -74,7 +75,7 @@ size_t attention_workspace_bytes(const AttentionShape& shape, DType dtype, Devic
     case DeviceKind::cpu:
       return cpu::attention_workspace_bytes(shape, dtype);
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel("attention");
+      if constexpr (build::has_cuda) return cuda::attention_workspace_bytes(shape);
       throw_without_cuda("attention");
   }
   throw Error("attention_workspace_bytes: unknown device");
@@ -96,7 +97,7 @@ void attention_forward(const AttentionForward& a, StreamRef stream) {
       return on_cpu({op, stream, dtype}, a,
                     [&]<class T>(const auto& arguments) { cpu::attention_forward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel("attention");
+      if constexpr (build::has_cuda) return cuda::attention_forward(a, stream);
       throw_without_cuda("attention");
   }
 }
@@ -124,7 +125,7 @@ void attention_backward(const AttentionBackward& a, StreamRef stream) {
       return on_cpu({op, stream, dtype}, a,
                     [&]<class T>(const auto& arguments) { cpu::attention_backward<T>(arguments); });
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) throw_no_cuda_kernel("attention");
+      if constexpr (build::has_cuda) return cuda::attention_backward(a, stream);
       throw_without_cuda("attention");
   }
 }

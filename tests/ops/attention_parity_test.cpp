@@ -17,7 +17,7 @@ class AttentionParity : public fixtures::PlaceTest {
     Bench exact(StreamRef{}, DType::f64, dtype());
     const AttentionTensors first = run_forward(exact, c, c.qkv_values(), c.sink_values());
     const auto out = exact.values(first.out), lse = exact.values(first.lse);
-    fixtures::expect_parity_on_cpu_only(dtype(), stream(), fixtures::OpClass::product, [&](Bench& bench) {
+    fixtures::expect_parity(dtype(), stream(), fixtures::OpClass::product, [&](Bench& bench) {
       AttentionTensors t = run_forward(bench, c, c.qkv_values(), c.sink_values());
       t.out = bench.input(c.out(), out);
       t.lse = bench.input_statistics(t.lse.shape(), lse);
