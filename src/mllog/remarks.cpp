@@ -110,7 +110,9 @@ void RemarkCollector::status(std::vector<Finding>& out) const {
 }
 
 void RemarkCollector::clock_steps(std::vector<Finding>& out) const {
-  if (steps_back_ == 0) return;
+  // Lines of several ranks cross each other by less.
+  constexpr double kWorthSayingMs = 100;
+  if (!(worst_step_ms_ >= kWorthSayingMs)) return;
   out.push_back(remark(first_step_key_, first_step_line_, "time does not go backwards",
                        fmt::format("{} records are earlier than the one before, by up to {:.0f} ms; this is the first",
                                    steps_back_, worst_step_ms_),
@@ -167,7 +169,10 @@ std::vector<Finding> RemarkCollector::finish(const RemarkContext& context) const
   batch_arithmetic(out);
   const auto append = [&](const std::vector<Finding>& more) { out.insert(out.end(), more.begin(), more.end()); };
   if (!too_many_evaluations_) append(evaluation_remarks(evaluations_, positive(last_of("global_batch_size")), context));
-  append(folder_remarks(context.path, last_of("submission_org"), last_of("submission_benchmark")));
+  // A placeholder is named already.
+  const bool has_name =
+      std::none_of(out.begin(), out.end(), [](const Finding& f) { return f.key == "submission_org"; });
+  append(folder_remarks(context.path, has_name ? last_of("submission_org") : nullptr, last_of("submission_benchmark")));
   return out;
 }
 

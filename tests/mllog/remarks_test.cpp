@@ -145,17 +145,32 @@ TEST(Remarks, EndLearningRate) {
 
 TEST(Remarks, FoldersOfASubmission) {
   const test::TemporaryFolder folder;
+  SampleLog log = sound_log();
   const auto in = [&](const std::string& place) {
     const std::string path = folder / (place + "/result_0.txt");
     std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-    std::ofstream(path) << test::text_of(sound_log());
+    std::ofstream(path) << test::text_of(log);
     return keys_of(check_log(path));
   };
   EXPECT_EQ(in("Example_Works_Inc/results/box/gpt_oss_20b"), Keys{});
   EXPECT_EQ(in("example-works/results/box/gpt_oss_20b"), Keys{});
   EXPECT_EQ(in("Somebody/results/box/gpt_oss_20b"), Keys{"submission_org"});
+  log = sound_log();
+  find(log, "submission_org").value = "SUBMISSION_ORG_PLACEHOLDER";
+  EXPECT_EQ(in("Somebody/results/box/gpt_oss_20b"), Keys{"submission_org"});
+  log = sound_log();
   EXPECT_EQ(in("ExampleWorks/results/box/gpt-oss-20b"), Keys{"submission_benchmark"});
   EXPECT_EQ(in("Somebody/runs/box/gpt-oss-20b"), Keys{});
+}
+
+TEST(Remarks, RanksThatCrossByMillisecondsAreNoClockGoingBack) {
+  const auto back_by = [](int64_t ms) {
+    SampleLog log = sound_log();
+    find(log, "run_start").time_ms -= ms;
+    return keys_of(check(log));
+  };
+  EXPECT_EQ(back_by(99), Keys{});
+  EXPECT_EQ(back_by(100), Keys{"run_start"});
 }
 
 // What is logged too late to be sure of makes no remark.
