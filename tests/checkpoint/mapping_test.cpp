@@ -53,6 +53,27 @@ TEST_F(Mapped, LeadingRowsAreTakenAndTheRestIsZero) {
   EXPECT_EQ(wrong(format_of({{"t", 15, {{.tensor = "table", .shape = {5, 3}, .leading_rows = true}}}})).size(), 1u);
 }
 
+// Larger than one part: 2 rows are there, 7 are wanted, so that whole parts lie beyond what is stored.
+TEST_F(Mapped, LeadingRowsOfLargeTablesComeInParts) {
+  constexpr int64_t kWidth = int64_t{1} << 21;
+  SafetensorsWriter writer(path("model.safetensors"), {{"table", StoredType::f16, {2, kWidth}}}, {});
+  const std::vector<uint16_t> ones(static_cast<size_t>(2 * kWidth), 0x3c00);
+  writer.append(std::as_bytes(std::span(ones)));
+  writer.finish();
+  const MappedParameter table{"t", 7 * kWidth, {{.tensor = "table", .shape = {7, kWidth}, .leading_rows = true}}};
+  int64_t next = 0, parts = 0;
+  double sum = 0;
+  read_parameter(table, CheckpointFolder(root_), [&](int64_t begin, std::span<const double> part) {
+    EXPECT_EQ(begin, next);
+    next += static_cast<int64_t>(part.size());
+    ++parts;
+    for (const double value : part) sum += value;
+  });
+  EXPECT_EQ(next, 7 * kWidth);
+  EXPECT_GT(parts, 2);
+  EXPECT_EQ(sum, static_cast<double>(2 * kWidth));
+}
+
 TEST_F(Mapped, WhatDoesNotFitIsNamedWithItsFile) {
   shard("model.safetensors", {{"a", {2, 2}}, {"stray", {1}}});
   const Format format =
