@@ -109,7 +109,7 @@ void read_parameter(const MappedParameter& parameter, const CheckpointFolder& fo
       stored.assign(static_cast<size_t>(count), 0);
       const int64_t given = std::clamp<int64_t>(present - first, 0, count);
       const std::span<double> read = std::span(stored).first(static_cast<size_t>(given));
-      file.read(found->tensor, first, read);
+      if (given > 0) file.read(found->tensor, first, read);
       require_finite(read, first, found->tensor, file.path());
       if (piece.layout == Layout::plain) {
         take(piece.begin + first, stored);
