@@ -8,6 +8,7 @@ import pathlib
 import signal
 import subprocess
 import time
+import unittest
 
 import programs
 from programs import BIN, SMALL, SOURCE, Case, records, run, values
@@ -139,8 +140,10 @@ class Runs(Case):
         state = sum(plan["bytes_per_rank"][kind] for kind in ("weights", "master weights", "gradients", "moments"))
         self.assertAlmostEqual(state / (16 * plan["parameters"]), 1, places=5)
         if not plan["fits_this_machine"]:
-            prefix = self.tiny_config()
-            self.assert_one_line_error(run("run", prefix, "--set", "variant=full", "--set", "model.vocabulary=128256"), "this machine")
+            # Nothing is bent, so the referee lets it pass and the memory is what stops it.
+            self.assert_one_line_error(run("run", SMALL, "--set", "variant=full", "--set", f"output.folder={self.folder / 'full'}",
+                                           cwd=SOURCE), "this machine")
+            self.assertFalse((self.folder / "full").exists())
 
     def test_plan_counts_evaluations_and_adds_up(self):
         config = self.tiny_config(train__max_steps=21)  # every 5 steps, and after the last
@@ -167,6 +170,12 @@ class Runs(Case):
         self.assertIn("diverged", done.stdout)
         stops = [record for record in records(self.folder / "run" / "result_0.txt") if record["key"] == "run_stop"]
         self.assertEqual([stop["metadata"]["status"] for stop in stops], ["aborted"])
+
+    @unittest.skipIf(pathlib.Path("/dev/nvidiactl").exists(), "this machine has a GPU driver")
+    def test_cuda_without_a_gpu_is_refused_in_one_line(self):
+        done = run("run", self.tiny_config(device__kind="cuda"))
+        self.assert_one_line_error(done, "/device/kind", "CUDA", "cpu")
+        self.assertFalse((self.folder / "run").exists())
 
     def test_environment_of_a_launcher_with_more_ranks_is_refused(self):
         environment = dict(os.environ, RANK="0", WORLD_SIZE="8")
