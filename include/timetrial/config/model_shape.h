@@ -60,7 +60,7 @@ struct ModelShape {
   int64_t experts = 0, experts_per_token = 0, ffn = 0;  // experts 0: ffn is the width of the dense feed-forward
   int64_t dense_layers = 0, dense_ffn = 0;  // first layers that have no experts, and the width of their feed-forward
   int64_t shared_ffn = 0;                   // width of the expert that sees every token; 0: none
-  LatentSpec latent = {};                        // with it kv_heads is heads, and head_dim is nope_dim + rope_dim
+  LatentSpec latent = {};                   // with it kv_heads is heads, and head_dim is nope_dim + rope_dim
   RouterSpec router = {};
   MultiTokenSpec multi_token = {};
   int64_t vocabulary = 0, sequence_length = 0;  // vocabulary: token ids are below it
