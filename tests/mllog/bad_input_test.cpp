@@ -181,6 +181,9 @@ TEST(BadInput, WhatMakesTheOfficialCheckerDieIsAnErrorWithALine) {
     EXPECT_EQ(failing(record(text)), Keys{"log"}) << text;
     EXPECT_EQ(record(text).official, OfficialOutcome::dies) << text;
   }
+  const std::string beyond_doubles = std::string(400, '9');
+  EXPECT_EQ(record(R"({"time_ms": )" + beyond_doubles + R"(, "key": "a", "value": 1, "metadata": {}})").official,
+            OfficialOutcome::dies);
   // These it reports.
   for (const char* text : {"null", "{", "", R"({"time_ms": "x", "key": "a"})"}) {
     EXPECT_EQ(failing(record(text)), Keys{"log"}) << text;

@@ -122,6 +122,19 @@ TEST(LogReader, BytesThatAreNoUtf8CountAsLatin1) {
   EXPECT_EQ(log.records[1].value, "caf\u00e9");
 }
 
+TEST(LogReader, SurrogatesAreJoinedAndThoseAloneAreKept) {
+  const auto value = [](const std::string& text) { return read_text(record('"' + text + '"')).records.at(0).value; };
+  EXPECT_EQ(value("\\ud83d\\ude00!"), "\U0001F600!");
+  EXPECT_EQ(value("\\ud83d\\u0041"),
+            "\xed\xa0\xbd"
+            "A");
+  EXPECT_EQ(value("\\ude00"), "\xed\xb8\x80");
+  // The same three bytes in the file are no UTF-8, so each is a character of Latin-1.
+  EXPECT_EQ(value("\xed\xa0\xbd"), "\u00ed\u00a0\u00bd");
+  EXPECT_EQ(value("\xf0\x9f\x98\x80"), "\U0001F600");
+  EXPECT_EQ(value("\xc0\x80"), "\u00c0\u0080");
+}
+
 TEST(LogReader, TimesAsPythonReadsThem) {
   const std::vector<std::pair<std::string, double>> cases = {{"7", 7},
                                                              {"7.5", 7.5},
