@@ -51,12 +51,15 @@ def targets(base, benchmark):
 
 def formulas(ruleset, division):
     """Learning rates and steps that follow from the batch size, in the spellings people use."""
-    for batch in (576, 960, 1008, 1152, 1280, 2304, 3456, 4608, 6912, 9216, 18432):
+    # At 1584, 1680 and 3168 two neighbouring doubles hold the rule, which multiplies instead of dividing.
+    for batch in (576, 960, 1008, 1152, 1280, 1584, 1680, 2304, 3168, 3456, 4608, 6912, 9216, 18432):
         sound = llama31_405b(batch)
         steps = (math.ceil(1200000 * 1152 / batch), math.ceil(8000 * 1152 / batch))
         for name, change in {
                 "": {}, "regrouped": {"opt_base_learning_rate": 8e-5 * (batch / 1152)},
                 "rounded": {"opt_base_learning_rate": round(8e-5 * batch / 1152, 8)},
+                "next": {"opt_base_learning_rate": math.nextafter(8e-5 * batch / 1152, 1)},
+                "before": {"opt_base_learning_rate": math.nextafter(8e-5 * batch / 1152, 0)},
                 "own warm-up": {"opt_learning_rate_warmup_steps": 17},
                 "decay with own warm-up": {"opt_learning_rate_warmup_steps": 17,
                                            "opt_learning_rate_decay_steps": steps[0] - 17},
