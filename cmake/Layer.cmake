@@ -19,12 +19,22 @@ if(TIMETRIAL_SANITIZE)
   target_compile_definitions(timetrial_flags INTERFACE TIMETRIAL_SANITIZED=1)
 endif()
 
+# Registers that spill to local memory fail the build of a .cu file. Files that may spill are listed here by their path
+# from the root, each with its reason in a comment.
+set(TIMETRIAL_MAY_SPILL)
+
 function(timetrial_add_layer name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;LIBRARIES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp ${CMAKE_SOURCE_DIR}/src/${name}/cpu/*.cpp)
   if(TIMETRIAL_CUDA)
     file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/cuda/*.cu ${CMAKE_SOURCE_DIR}/src/${name}/cuda/*.cpp)
     list(APPEND sources ${cuda_sources})
+    foreach(source ${cuda_sources})
+      file(RELATIVE_PATH path ${CMAKE_SOURCE_DIR} ${source})
+      if(source MATCHES "\\.cu$" AND NOT path IN_LIST TIMETRIAL_MAY_SPILL)
+        set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS -Xptxas=--warn-on-spills,--warning-as-error)
+      endif()
+    endforeach()
   endif()
   add_library(timetrial_${name} STATIC ${sources})
   target_include_directories(timetrial_${name} PUBLIC ${CMAKE_SOURCE_DIR}/include PRIVATE ${CMAKE_SOURCE_DIR}/src)
