@@ -72,7 +72,8 @@ def ops_table(shape):
     yield "|---|---|---|---|---|---|---|"
     for op in result["ops"][:12]:
         flops, moved = op["flops"] / op["seconds"], op["bytes"] / op["seconds"]
-        products = f"{flops / 1e9:.0f} | {100 * flops / ceilings['flops_per_second']:.0f} %" if op["flops"] else "- | -"
+        share = "?" if result["ceiling_is_low"] else f"{100 * flops / ceilings['flops_per_second']:.0f} %"
+        products = f"{flops / 1e9:.0f} | {share}" if op["flops"] else "- | -"
         yield (f"| {op['name']} | {1e3 * op['seconds'] / steps:.2f} | {100 * op['seconds'] / result['seconds']:.1f} % | "
                f"{products} | {moved / 1e9:.0f} | {100 * moved / ceilings['bytes_per_second']:.0f} % |")
     yield (f"| outside ops | {1e3 * result['outside_ops_seconds'] / steps:.2f} | "

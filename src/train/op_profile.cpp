@@ -60,4 +60,15 @@ MachineCeilings measure_ceilings(StreamRef stream) {
           .bytes_per_second = 3.0 * static_cast<double>(kElements * sizeof(float)) / addition};
 }
 
+MachineCeilings best_of(const MachineCeilings& a, const MachineCeilings& b) {
+  return {.flops_per_second = std::max(a.flops_per_second, b.flops_per_second),
+          .bytes_per_second = std::max(a.bytes_per_second, b.bytes_per_second)};
+}
+
+bool ceiling_is_low(const std::vector<OpTotal>& ops, const MachineCeilings& ceilings) {
+  constexpr double kNoise = 1.05;
+  return std::any_of(ops.begin(), ops.end(),
+                     [&](const OpTotal& op) { return op.flops > kNoise * ceilings.flops_per_second * op.seconds; });
+}
+
 }  // namespace timetrial

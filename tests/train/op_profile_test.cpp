@@ -44,5 +44,20 @@ TEST(MachineCeilings, AreRatesOfSomeMachine) {
   EXPECT_LT(ceilings.bytes_per_second, 1e14);
 }
 
+TEST(MachineCeilings, TheBetterOfTwoMeasurementsCounts) {
+  const MachineCeilings best = best_of({1, 20}, {10, 2});
+  EXPECT_EQ(best.flops_per_second, 10);
+  EXPECT_EQ(best.bytes_per_second, 20);
+}
+
+TEST(MachineCeilings, AreLowWhenAnOpWasFaster) {
+  const MachineCeilings ceilings{.flops_per_second = 100, .bytes_per_second = 1};
+  const OpTotal sound{
+      .name = "matmul", .calls = 1, .seconds = 2, .flops = 200, .bytes = 1e9};  // bytes may be a cache's
+  const OpTotal faster{.name = "matmul", .calls = 1, .seconds = 2, .flops = 220, .bytes = 1};
+  EXPECT_FALSE(ceiling_is_low({sound}, ceilings));
+  EXPECT_TRUE(ceiling_is_low({sound, faster}, ceilings));
+}
+
 }  // namespace
 }  // namespace timetrial

@@ -36,5 +36,9 @@ struct MachineCeilings {
   double bytes_per_second;  // sum of two arrays of 64 MiB into a third: two read, one written
 };
 MachineCeilings measure_ceilings(StreamRef stream);
+MachineCeilings best_of(const MachineCeilings& a, const MachineCeilings& b);
+
+// An op ran its products faster than the fastest product: the ceiling was measured while something else ran.
+bool ceiling_is_low(const std::vector<OpTotal>& ops, const MachineCeilings& ceilings);
 
 }  // namespace timetrial
