@@ -1,0 +1,20 @@
+# Libraries that the comm layer talks through: MPI where there is one (optional, for CPU ranks in several processes), and
+# NCCL in a CUDA build.
+find_package(MPI QUIET COMPONENTS CXX)
+if(MPI_CXX_FOUND)
+  file(GLOB mpi_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/comm/mpi/*.cpp)
+  target_sources(timetrial_comm PRIVATE ${mpi_sources})
+  target_link_libraries(timetrial_comm PRIVATE MPI::MPI_CXX)
+else()
+  message(STATUS "No MPI: CPU ranks are threads of one process. On Debian or Ubuntu: apt-get install libopenmpi-dev openmpi-bin")
+endif()
+target_compile_definitions(timetrial_comm PRIVATE TIMETRIAL_HAS_MPI=$<BOOL:${MPI_CXX_FOUND}>)
+
+if(TIMETRIAL_CUDA)
+  find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS} REQUIRED)
+  find_library(NCCL_LIBRARY nccl HINTS ${CUDAToolkit_LIBRARY_DIR} REQUIRED)
+  mark_as_advanced(NCCL_INCLUDE_DIR NCCL_LIBRARY)
+  add_library(nccl::nccl UNKNOWN IMPORTED)
+  set_target_properties(nccl::nccl PROPERTIES IMPORTED_LOCATION ${NCCL_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${NCCL_INCLUDE_DIR})
+  target_link_libraries(timetrial_comm PRIVATE nccl::nccl)
+endif()
