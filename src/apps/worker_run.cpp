@@ -233,7 +233,7 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   const Json user = read_config_file(arguments.config);
   const auto workload = find_workload(workload_of(user, overrides));
   const RunConfig config = parse_run_config(user, workload->benchmark(), config_name(arguments.config), overrides);
-  check_world(config.parallel, read_environment());
+  check_world(config.parallel, read_environment(), arguments.config);
   if (arguments.profile > 0) {
     if (config.device.kind == DeviceKind::cuda)
       throw ConfigError("/device/kind", "profile times ops on the CPU alone; use \"cpu\"");
