@@ -3,10 +3,9 @@
 #include "ops/cpu/cross_entropy.h"
 
 #include <cmath>
-#include <limits>
 
 #include "ops/cpu/parallel.h"
-#include "ops/cpu/vector_math.h"
+#include "ops/cpu/softmax_row.h"
 
 namespace timetrial::ops::cpu {
 
@@ -33,13 +32,8 @@ template <class T>
 [[gnu::always_inline]] inline void forward_body(const Rows<T>& a, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
     const T* logits = a.logits + i * a.columns;
-    T largest = -std::numeric_limits<T>::infinity();
-#pragma omp simd reduction(max : largest)
-    for (int64_t j = 0; j < a.columns; ++j) largest = largest < logits[j] ? logits[j] : largest;
-    T sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < a.columns; ++j) sum += fast_exp(logits[j] - largest);
-    const T log_sum = std::log(sum);
+    const T largest = largest_of(logits, a.columns);
+    const T log_sum = std::log(sum_of_exponentials(logits, a.columns, largest));
     a.lse[i] = largest + log_sum;
     // Not lse - logit: the difference of the two large numbers first keeps small losses exact.
     a.loss[i] = (largest - logits[a.labels[i]]) + log_sum;
@@ -50,10 +44,8 @@ template <class T>
 [[gnu::always_inline]] inline void backward_body(const GradientRows<T>& a, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) {
     T* logits = a.logits + i * a.columns;
-    const T lse = a.lse[i], scale = a.scale;
-#pragma omp simd
-    for (int64_t j = 0; j < a.columns; ++j) logits[j] = fast_exp(logits[j] - lse) * scale;
-    logits[a.labels[i]] -= scale;
+    to_scaled_softmax(logits, a.columns, a.lse[i], a.scale);
+    logits[a.labels[i]] -= a.scale;
   }
 }
 
@@ -64,13 +56,6 @@ TIMETRIAL_MULTIVERSION void backward(const GradientRows<float>& a, int64_t begin
   backward_body(a, begin, end);
 }
 void backward(const GradientRows<double>& a, int64_t begin, int64_t end) { backward_body(a, begin, end); }
-
-void check_labels(const Tensor& labels, int64_t classes) {
-  const int32_t* label = labels.data<int32_t>();
-  for (int64_t i = 0; i < labels.elements(); ++i)
-    TIMETRIAL_CHECK(0 <= label[i] && label[i] < classes, "cross entropy: label {} of row {} is not in [0, {})",
-                    label[i], i, classes);
-}
 
 }  // namespace
 

@@ -1,7 +1,7 @@
 // Cross entropy kernels: one block per row of the vocabulary, no second buffer of logits, 64-bit places.
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/cuda/cross_entropy_kernels.h"
-#include "ops/cuda/storage.cuh"
+#include "ops/cuda/softmax_row.cuh"
 
 namespace timetrial::ops::cuda {
 
@@ -11,13 +11,8 @@ template <class T>
 __global__ void forward_kernel(CrossEntropyForwardLaunch a) {
   const int64_t row = blockIdx.x;
   const T* logits = static_cast<const T*>(a.logits) + row * a.columns;
-  // A NaN loses every comparison here and shows in the sum of exponentials.
-  float largest = -INFINITY;
-  for (int64_t j = threadIdx.x; j < a.columns; j += kRowThreads) largest = fmaxf(largest, load(logits + j));
-  largest = block_max(largest);
-  float sum = 0;
-  for (int64_t j = threadIdx.x; j < a.columns; j += kRowThreads) sum += expf(load(logits + j) - largest);
-  const float log_sum = logf(block_sum(sum));
+  const float largest = largest_of(logits, a.columns);
+  const float log_sum = logf(sum_of_exponentials(logits, a.columns, largest));
   if (threadIdx.x != 0) return;
   a.lse[row] = largest + log_sum;
   // Not lse - logit: the difference of the two large numbers first keeps small losses exact.
@@ -26,11 +21,8 @@ __global__ void forward_kernel(CrossEntropyForwardLaunch a) {
 
 template <class T>
 __global__ void backward_kernel(CrossEntropyBackwardLaunch a) {
-  const int64_t row = blockIdx.x, label = a.labels[row];
-  T* logits = static_cast<T*>(a.logits) + row * a.columns;
-  const float lse = a.lse[row];
-  for (int64_t j = threadIdx.x; j < a.columns; j += kRowThreads)
-    store(logits + j, expf(load(logits + j) - lse) * a.scale - (j == label ? a.scale : 0.0f));
+  const int64_t row = blockIdx.x;
+  to_logit_gradient(static_cast<T*>(a.logits) + row * a.columns, a.columns, a.labels[row], a.lse[row], a.scale);
 }
 
 }  // namespace
