@@ -36,6 +36,18 @@ std::string sentence(const RunConfig& config, const RunResult& result) {
   throw Error("unknown outcome");
 }
 
+// The losses that training adds to the main one, where the model has them.
+std::string added_losses(const StepReport& last) {
+  std::string text;
+  if (last.multi_token_loss) text += fmt::format(", multi-token loss {:.4f}", *last.multi_token_loss);
+  if (last.aux_loss) text += fmt::format(", auxiliary loss {:.4f}", *last.aux_loss);
+  return text.empty() ? text : fmt::format("; last step: loss {:.4f}{}", last.loss, text);
+}
+
+Json or_null(const std::optional<double>& value) {
+  return value && std::isfinite(*value) ? Json(*value) : Json(nullptr);
+}
+
 std::string_view name_of(Outcome outcome) {
   switch (outcome) {
     case Outcome::target_reached:
@@ -72,8 +84,8 @@ Verdict judge(const std::string& log, bool benchmark) {
 
 std::string outcome_text(const RunConfig& config, const RunResult& result, const Verdict& verdict,
                          const std::string& log) {
-  return fmt::format("{}/{}  {}  ({})  log: {}", config.workload, config.variant, sentence(config, result),
-                     verdict.text, log);
+  return fmt::format("{}/{}  {}{}  ({})  log: {}", config.workload, config.variant, sentence(config, result),
+                     added_losses(result.last_step), verdict.text, log);
 }
 
 std::string time_per_step(const RunResult& result) {
@@ -96,7 +108,10 @@ Json outcome_json(const RunConfig& config, const RunResult& result, const Verdic
           {"form", config.form},
           {"outcome", name_of(result.outcome)},
           {"target", config.evaluation.target},
-          {"evaluation_loss", std::isnan(result.evaluation_loss) ? Json(nullptr) : Json(result.evaluation_loss)},
+          {"evaluation_loss", or_null(result.evaluation_loss)},
+          {"train_loss", result.last_step.step > 0 ? or_null(result.last_step.loss) : Json(nullptr)},
+          {"multi_token_loss", or_null(result.last_step.multi_token_loss)},
+          {"aux_loss", or_null(result.last_step.aux_loss)},
           {"steps", result.steps},
           {"samples", result.samples},
           {"seconds", result.seconds},

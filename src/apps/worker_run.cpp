@@ -123,7 +123,9 @@ IndexedDataSpec data_spec(const RunConfig& config) {
           .training_samples = config.train.max_steps * config.train.global_batch,
           .evaluation_samples = config.evaluation.samples,
           .evaluation_batch = config.train.micro_batch,
-          .seed = static_cast<uint32_t>(config.train.seed)};
+          .seed = static_cast<uint32_t>(config.train.seed),
+          .training_sampler = config.train.sampler,
+          .evaluation_order = config.evaluation.order};
 }
 
 // What every run does first: seed, platform, and the refusal of what this machine cannot hold.

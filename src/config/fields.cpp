@@ -179,6 +179,9 @@ std::vector<Field> train_fields() {
       real({"train.epsilon", "AdamW: added to the root of the second moment"}, kPositive, in(&T::epsilon)),
       real({"train.weight_decay", "AdamW: decoupled decay of matrices"}, kNotNegative, in(&T::weight_decay)),
       real({"train.clip_norm", "largest global gradient norm"}, kPositive, in(&T::clip_norm)),
+      otherwise("single", choice<SamplerKind>(
+                              {"train.sampler", "consecutive samples, or each pass in a new permutation"},
+                              {{"single", SamplerKind::single}, {"cyclic", SamplerKind::cyclic}}, in(&T::sampler))),
       storage({"train.gradient_storage", "what gradients hold after each micro batch"}, in(&T::gradient_storage)),
       storage({"train.moment_storage", "what AdamW's moments hold after each step"}, in(&T::moment_storage)),
   };
@@ -191,6 +194,13 @@ std::vector<Field> evaluation_fields() {
       whole({"evaluation.samples", "sequences of one evaluation"}, {1, kMost}, in(&E::samples)),
       whole({"evaluation.every_samples", "training sequences between evaluations, rounded up to whole steps"},
             {1, kMost}, in(&E::every_samples)),
+      otherwise("file", choice<EvaluationOrder>({"evaluation.order",
+                                                 "the file's first samples, the first ones of the "
+                                                 "seed's order, or others each time"},
+                                                {{"file", EvaluationOrder::file},
+                                                 {"seed", EvaluationOrder::seed},
+                                                 {"cyclic", EvaluationOrder::cyclic}},
+                                                in(&E::order))),
       otherwise(
           0, whole({"evaluation.skip_first", "evaluations left out at the start"}, {0, 1000000}, in(&E::skip_first))),
       real({"evaluation.target", "loss in nats per token at which the run stops"}, kPositive, in(&E::target)),

@@ -228,6 +228,10 @@ RunConfig build(const std::vector<Field>& fields, const Values& values) {
   return config;
 }
 
+double derived_number(const std::vector<Field>& fields, const RunConfig& config, const Value& value) {
+  return derive(fields, config, value).value;
+}
+
 std::vector<std::string> form_keys(const std::vector<Field>& fields, const Json& benchmark, const Names& names) {
   Values values;
   const auto add = [&](Json forms) {

@@ -37,6 +37,9 @@ Values laid_over(Values under, const Values& over);
 // Sets every field that has a value; derived ones last. Fields without a value keep RunConfig's own.
 RunConfig build(const std::vector<Field>& fields, const Values& values);
 
+// The number that a value {"of": ...} of benchmark.json gives for this run.
+double derived_number(const std::vector<Field>& fields, const RunConfig& config, const Value& value);
+
 // The keys whose values a form decides, in this benchmark and variant.
 std::vector<std::string> form_keys(const std::vector<Field>& fields, const Json& benchmark, const Names& names);
 

@@ -65,7 +65,8 @@ IndexedDataProvider::IndexedDataProvider(const IndexedDataSpec& spec) : spec_(sp
                     "fewer samples or a shorter sequence",
                     available, spec.sequence_length, spec.evaluation_samples));
   }
-  validation_.order = order_of(*validation_.tokens, spec, spec.evaluation_samples, spec.evaluation_shuffle);
+  validation_.order =
+      order_of(*validation_.tokens, spec, spec.evaluation_samples, spec.evaluation_order != EvaluationOrder::file);
 }
 
 void IndexedDataProvider::open_training() {
@@ -104,13 +105,33 @@ std::unique_ptr<BatchSource> IndexedDataProvider::training() {
   });
 }
 
+// Which item of the validation order sample i of evaluation number `evaluation` is. Going on, the order is that of one
+// rank with batches of one, whatever the ranks, so that a plan does not change what is evaluated.
+std::function<int64_t(int64_t)> IndexedDataProvider::evaluation_items(int64_t evaluation) const {
+  switch (spec_.evaluation_order) {
+    case EvaluationOrder::file:
+    case EvaluationOrder::seed:
+      return [](int64_t i) { return i; };
+    case EvaluationOrder::cyclic:
+      break;
+  }
+  const auto sampler = std::make_shared<Sampler>(SamplerSpec{
+      .kind = SamplerKind::cyclic, .items = validation_.order->size(), .global_batch = 1, .micro_batch = 1});
+  return [sampler, first = evaluation * spec_.evaluation_samples, one = std::vector<int64_t>()](int64_t i) mutable {
+    one.clear();
+    sampler->append(first + i, 0, one);
+    return one.front();
+  };
+}
+
 std::unique_ptr<BatchSource> IndexedDataProvider::evaluation() {
   TIMETRIAL_CHECK(validation_.order != nullptr, "an evaluation of 0 samples");
-  const auto share = [spec = spec_](int64_t batch, std::vector<BlendItem>& items) {
+  const int64_t evaluation = evaluations_++;
+  const auto share = [spec = spec_, item = evaluation_items(evaluation)](int64_t batch, std::vector<BlendItem>& items) {
     const int64_t begin = batch * spec.evaluation_batch;
     const int64_t rows = std::min(spec.evaluation_batch, spec.evaluation_samples - begin);
     const int64_t last = begin + rows * (spec.dp_rank + 1) / spec.dp_size;
-    for (int64_t item = begin + rows * spec.dp_rank / spec.dp_size; item < last; ++item) items.push_back({0, item});
+    for (int64_t i = begin + rows * spec.dp_rank / spec.dp_size; i < last; ++i) items.push_back({0, item(i)});
   };
   return std::make_unique<PrefetchSource>(PrefetchSpec{
       .files = {validation_},

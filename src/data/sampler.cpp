@@ -7,16 +7,6 @@
 
 namespace timetrial {
 
-std::string_view name_of(SamplerKind kind) {
-  switch (kind) {
-    case SamplerKind::single:
-      return "single";
-    case SamplerKind::cyclic:
-      return "cyclic";
-  }
-  throw Error(fmt::format("unknown sampler {}", static_cast<int>(kind)));
-}
-
 Sampler::Sampler(const SamplerSpec& spec) : spec_(spec) {
   TIMETRIAL_CHECK(spec.dp_size > 0 && spec.dp_rank >= 0 && spec.dp_rank < spec.dp_size, "data rank {} of {}",
                   spec.dp_rank, spec.dp_size);

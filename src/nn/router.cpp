@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/nn/router.h"
 
+#include "timetrial/ops/elementwise.h"
 #include "timetrial/ops/expert_bias.h"
 #include "timetrial/ops/routing.h"
 #include "timetrial/ops/sequence_balance.h"
@@ -73,6 +74,11 @@ int64_t SigmoidRouter::sequences(int64_t tokens) const {
   return tokens / options_.sequence_length;
 }
 
+// Tokens of a sequence x the weight of a token: the weight of a sequence in the mean over all sequences.
+double SigmoidRouter::sequence_scale(const Pass& pass) const {
+  return static_cast<double>(options_.sequence_length) * pass.loss_scale;
+}
+
 void SigmoidRouter::plan_forward(Plan& plan, int64_t tokens) const {
   plan.keep(expert_, DType::i32, {tokens, options_.choices});
   plan.keep(gate_, fine_, {tokens, options_.choices});
@@ -114,6 +120,8 @@ Routing SigmoidRouter::forward(const Tensor& in, Pass& pass) const {
   const Tensor loss = pass.temporary(fine_, {sequences(tokens)});
   ops::sequence_balance_forward({.loss = loss, .counts = counts, .score = score, .choices = options_.choices},
                                 pass.stream);
+  if (pass.added.balance)
+    ops::accumulate_sum({.out = pass.added.balance, .x = loss, .scale = sequence_scale(pass)}, pass.stream);
   return routing;
 }
 
@@ -135,13 +143,11 @@ void SigmoidRouter::backward_input(const Tensor& d_in, const Tensor& d_gate, Pas
       TIMETRIAL_CHECK(pass.loss_scale > 0, "the auxiliary loss needs the weight of the main loss, got {}",
                       pass.loss_scale);
       d_score = pass.temporary(fine_, {tokens, options_.experts});
-      // Tokens of a sequence x the weight of a token: the weight of a sequence in the mean over all sequences.
-      const double weight = static_cast<double>(options_.sequence_length) * pass.loss_scale;
       ops::sequence_balance_backward({.d_score = d_score,
                                       .score = score,
                                       .counts = pass.stash.saved(counts_),
                                       .choices = options_.choices,
-                                      .scale = options_.balance_coefficient * weight},
+                                      .scale = options_.balance_coefficient * sequence_scale(pass)},
                                      pass.stream);
     }
     ops::sigmoid_route_backward({.d_logits = d_logits,

@@ -35,17 +35,22 @@ void TokenLoss::forward(const Tensor& loss, const Tensor& in, const Tensor& labe
   head_.forward(logits, in, pass);
   const Tensor lse = pass.keep(lse_, fine_, {tokens});
   ops::cross_entropy_forward({.loss = loss, .lse = lse, .logits = logits, .labels = labels}, pass.stream);
+  mask(loss, pass.stream);
+}
+
+void TokenLoss::mask(const Tensor& rows, StreamRef stream) const {
+  if (masked_sequence_length_ == 0) return;
+  for (int64_t end = masked_sequence_length_; end <= rows.dim(0); end += masked_sequence_length_) {
+    const Tensor row = rows.rows(end - 1, end);
+    fill_zero(row.raw(), row.bytes(), stream);
+  }
 }
 
 void TokenLoss::backward_input(const Tensor& d_in, const Tensor& labels, double scale, Pass& pass) const {
   const Tensor logits = pass.stash.saved(logits_);
   ops::cross_entropy_backward({.logits = logits, .lse = pass.stash.saved(lse_), .labels = labels, .scale = scale},
                               pass.stream);
-  for (int64_t end = masked_sequence_length_; masked_sequence_length_ > 0 && end <= logits.dim(0);
-       end += masked_sequence_length_) {
-    const Tensor row = logits.rows(end - 1, end);
-    fill_zero(row.raw(), row.bytes(), pass.stream);
-  }
+  mask(logits, pass.stream);
   head_.backward_input(d_in, logits, pass);
 }
 

@@ -47,8 +47,8 @@ Executor::Executor(const Model& model, const RunConfig& config, Device device)
       ids_(DType::i32, {micros_ * micro_rows_ * length_}, device),
       labels_(DType::i32, {micros_ * micro_rows_ * length_}, device),
       losses_(fine_type(config.device.dtype), {micro_rows_ * length_}, device),
-      loss_sum_(fine_type(config.device.dtype), {1}, device),
       evaluation_sum_(fine_type(config.device.dtype), {1}, device),
+      loss_sums_(fine_type(config.device.dtype), {3}, device),
       host_ids_(static_cast<size_t>(micros_ * micro_rows_ * length_)),
       host_labels_(host_ids_.size()) {
   check_schedule(schedule_, static_cast<int>(micros_));
@@ -101,12 +101,14 @@ void Executor::count_load(const Pass& pass) {
 }
 
 void Executor::execute(const Action& action) {
-  Pass context = pass(Mode::train, action.slot);
   const double scale = 1.0 / static_cast<double>(micros_ * micro_rows_ * length_);
+  Pass context = pass(Mode::train, action.slot);
+  context.loss_scale = scale;
+  context.added = {.multi_token = loss_sum(1), .balance = loss_sum(2)};
   switch (action.act) {
     case Act::forward:
       model_.forward(losses_, micro_batch(action.micro * micro_rows_, micro_rows_), context);
-      ops::accumulate_sum({.out = loss_sum_, .x = losses_, .scale = scale}, stream_.ref());
+      ops::accumulate_sum({.out = loss_sum(0), .x = losses_, .scale = scale}, stream_.ref());
       if (measures_load_) count_load(context);
       return;
     case Act::backward:
@@ -129,14 +131,18 @@ void Executor::train_step(const HostBatch& batch, double learning_rate, int64_t 
   optimizer_.set_scalars(step_scalars(settings_, learning_rate, step), stream_.ref());
   store_.zero_gradients(stream_.ref());
   load_.clear();
-  fill_zero(loss_sum_.view().raw(), loss_sum_.view().bytes(), stream_.ref());
+  fill_zero(loss_sums_.view().raw(), loss_sums_.view().bytes(), stream_.ref());
   for (const Action& action : schedule_) execute(action);
 }
 
 StepResult Executor::result() {
-  return {.loss = to_host(loss_sum_, stream_.ref())[0],
-          .gradient_norm = to_host(optimizer_.gradient_norm(), stream_.ref())[0],
-          .expert_load = load_};
+  const std::vector<double> losses = to_host(loss_sums_, stream_.ref());
+  const AddedLossCounts added = model_.added_losses();
+  StepResult result{
+      .loss = losses[0], .gradient_norm = to_host(optimizer_.gradient_norm(), stream_.ref())[0], .expert_load = load_};
+  if (added.multi_token > 0) result.multi_token_loss = losses[1] / static_cast<double>(added.multi_token);
+  if (added.balance > 0) result.aux_loss = losses[2] / static_cast<double>(added.balance);
+  return result;
 }
 
 double Executor::evaluate(const HostBatch& batch) {

@@ -28,9 +28,14 @@ class Metrics : public Reporter {
 
   void step(const StepReport& report) override {
     // Ordered, because people read these lines too.
+    const auto or_null = [](const std::optional<double>& value) {
+      return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
+    };
     const nlohmann::ordered_json line = {{"step", report.step},
                                          {"samples", report.samples},
                                          {"loss", report.loss},
+                                         {"multi_token_loss", or_null(report.multi_token_loss)},
+                                         {"aux_loss", or_null(report.aux_loss)},
                                          {"gradient_norm", report.gradient_norm},
                                          {"learning_rate", report.learning_rate},
                                          {"tokens", report.tokens},

@@ -83,8 +83,11 @@ class Progress : public Reporter {
       const int full = static_cast<int>(share * kBarWidth);
       line = fmt::format("[{:#<{}}{:.<{}}] ", "", full, "", kBarWidth - full);
     }
-    line += fmt::format("step {}/{}  loss {:.4f}  {:.0f} tokens/s", report.step, max_steps_, report.loss,
-                        report.tokens_per_second);
+    line += fmt::format("step {}/{}  loss {:.4f}", report.step, max_steps_, report.loss);
+    // A bar has one line of a terminal; there they would push the estimate out of it.
+    if (report.multi_token_loss && !terminal_) line += fmt::format("  multi-token {:.4f}", *report.multi_token_loss);
+    if (report.aux_loss && !terminal_) line += fmt::format("  auxiliary {:.3f}", *report.aux_loss);
+    line += fmt::format("  {:.0f} tokens/s", report.tokens_per_second);
     if (evaluation_loss_) line += fmt::format("  evaluation {:.3f}", *evaluation_loss_);
     if (goal && *goal <= static_cast<double>(samples_limit_) && report.samples > 0) {
       const double remaining = (now - started_) * std::max(0.0, *goal / static_cast<double>(report.samples) - 1);

@@ -98,12 +98,13 @@ void RunLog::block_start(int64_t samples) {
 
 void RunLog::train_step(const StepReport& report, double seconds) {
   samples_ = report.samples;
-  writer_.event("tracked_stats",
-                {{"reduced_train_loss", report.loss},
-                 {"train_step_time", seconds},
-                 {"gradient_norm", report.gradient_norm},
-                 {"learning_rate", report.learning_rate}},
-                {{"samples_count", report.samples}, {"step", report.step}});
+  Json stats = {{"reduced_train_loss", report.loss},
+                {"train_step_time", seconds},
+                {"gradient_norm", report.gradient_norm},
+                {"learning_rate", report.learning_rate}};
+  if (report.multi_token_loss) stats["multi_token_loss"] = *report.multi_token_loss;
+  if (report.aux_loss) stats["aux_loss"] = *report.aux_loss;
+  writer_.event("tracked_stats", stats, {{"samples_count", report.samples}, {"step", report.step}});
 }
 
 void RunLog::block_stop(int64_t samples) {

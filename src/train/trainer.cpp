@@ -89,6 +89,7 @@ RunResult Trainer::run() {
           .samples = samples(),
           .seconds = monotonic_seconds() - run_started_,
           .evaluation_loss = last_evaluation_,
+          .last_step = last_step_,
           .split = split_};
 }
 
@@ -166,11 +167,14 @@ void Trainer::collect() {
                           .loss = result.loss,
                           .gradient_norm = result.gradient_norm,
                           .learning_rate = queued_->learning_rate,
+                          .multi_token_loss = result.multi_token_loss,
+                          .aux_loss = result.aux_loss,
                           .tokens_per_second = static_cast<double>(tokens) / seconds,
                           .tokens = tokens,
                           .seconds = seconds,
                           .expert_load = result.expert_load};
   queued_.reset();
+  last_step_ = report;
   finite_ = finite_ && std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
   {
     const Stopwatch logging(split_.log);

@@ -1,5 +1,7 @@
 // The referee at the gate: which configurations cannot be the benchmark that they claim to be.
 // SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
 #include "config/config_fixture.h"
 
 namespace timetrial {
@@ -13,6 +15,7 @@ const Json& llama() {
 std::vector<std::string> breaches(const Json& rules, const std::string& variant, const Overrides& overrides) {
   Json user = user_config(variant);
   user["workload"] = rules["name"];
+  if (rules["name"] == "llama31_405b") user["data"]["train"] = Json::array({"data/en_6", "data/en_7"});
   return rule_breaches(user, rules, overrides, parse_run_config(user, rules, "x", overrides));
 }
 
@@ -46,6 +49,53 @@ TEST(RuleBreaches, NameABatchBelowTheSmallest) {
             std::vector<std::string>{
                 "/train/global_batch: 15359, but the closed rules of llama31_405b allow no less than 15360"});
   EXPECT_TRUE(breaches(rules, "full", {{"train.global_batch", "15360"}}).empty());
+}
+
+// Spec 9.2: en_6 and en_7, half and half.
+TEST(RuleBreaches, NameABlendThatIsNotHalfAndHalf) {
+  const std::string rules = "the closed rules of llama31_405b train on 2 files in equal shares";
+  EXPECT_EQ(breaches(llama(), "full", {{"data.train", "data/en_6"}}),
+            std::vector<std::string>{"/data/train: [\"data/en_6\"], but " + rules + "; name each file once"});
+  EXPECT_EQ(breaches(llama(), "full", {{"data.train", R"(["a", "a"])"}}).size(), 1u);
+  EXPECT_EQ(breaches(llama(), "full", {{"data.train", R"(["a", "b", "c"])"}}).size(), 1u);
+  EXPECT_EQ(breaches(llama(), "full", {{"data.train_weights", "[1, 3]"}}),
+            std::vector<std::string>{"/data/train_weights: [1.0,3.0], but " + rules + "; leave the weights out"});
+  EXPECT_TRUE(breaches(llama(), "full", {{"data.train_weights", "[3, 3]"}}).empty());
+  EXPECT_TRUE(breaches(llama(), "full", {{"data.train", "a"}, {"submission.division", "open"}}).empty());
+  EXPECT_TRUE(breaches(benchmark(), "full", {{"data.train", R"(["a", "b"])"}}).empty());
+  EXPECT_TRUE(breaches(llama(), "small", {{"data.train", "a"}}).empty());
+}
+
+// Spec 11.1: learning rate x 1152 == batch x 8e-5 in doubles. At 1280 the unrounded rate holds it; at 1176
+// neither it nor a neighbour does.
+TEST(RuleBreaches, NameABatchThatNoLearningRateFits) {
+  EXPECT_EQ(breaches(llama(), "full", {{"train.global_batch", "1176"}}),
+            std::vector<std::string>{
+                "/train/global_batch: 1176, but the closed rules of llama31_405b demand that learning rate x 1152 is "
+                "the double that 8e-05 x batch is, and no learning rate for this batch holds it (its own is "
+                "8.166666666666668e-05); the nearest that one does: 1175 and 1177"});
+  for (const char* batch : {"896", "960", "1008", "1024", "1200", "1280", "1536", "2304", "4608", "9216"})
+    EXPECT_TRUE(breaches(llama(), "full", {{"train.global_batch", batch}}).empty()) << batch;
+  // A micro batch of 8 rules out what is no multiple of it.
+  EXPECT_NE(breaches(llama(), "full", {{"train.global_batch", "1176"}, {"train.micro_batch", "8"}})[0].find(
+                "the nearest that one does: 1168 and 1184"),
+            std::string::npos);
+  EXPECT_TRUE(breaches(llama(), "full", {{"train.global_batch", "1176"}, {"submission.division", "open"}}).empty());
+}
+
+// For every batch, the gate and the rule's own words say the same, and a refused batch has no rate near that would do.
+TEST(RuleBreaches, AgreeWithTheExactRuleForEveryBatch) {
+  int refused = 0;
+  for (int batch = 13; batch <= 3000; batch += 7) {
+    const double asked = batch * 8e-5, rate = asked / 1152;
+    const auto holds = [&](double r) { return r * 1152 == asked; };
+    const std::vector<std::string> found = breaches(llama(), "full", {{"train.global_batch", std::to_string(batch)}});
+    EXPECT_EQ(found.empty(), holds(rate)) << batch;
+    if (found.empty()) continue;
+    ++refused;
+    EXPECT_FALSE(holds(std::nextafter(rate, 0)) || holds(std::nextafter(rate, 1))) << batch;
+  }
+  EXPECT_GT(refused, 10);
 }
 
 TEST(RuleBreaches, OfTheModelAndItsFormCountToo) {

@@ -243,6 +243,7 @@ std::vector<Overrides> varied_runs() {
           {{"model.window_keys", "3"}, {"evaluation.target", "0.1"}},
           {{"variant", "full"}, {"form", "reference"}, {"model.sinks", "true"}, {"train.learning_rate", "8e-4"}},
           {{"variant", "full"}, {"train.learning_rate", "0.1234567890123456789"}},
+          {{"train.sampler", "cyclic"}, {"evaluation.order", "seed"}},
           {{"device.kind", "cuda"}, {"device.dtype", "bf16"}, {"submission.platform", "8 x \"H100\" \xc3\xa9"}}};
 }
 
@@ -261,7 +262,7 @@ TEST(EffectiveJson, HoldsEveryField) {
   const Json flat = effective.flatten();
   const std::string help = config_help();
   EXPECT_EQ(flat.size(), static_cast<size_t>(std::count(help.begin(), help.end(), '\n')));
-  EXPECT_EQ(effective["train"].size(), 17u);
+  EXPECT_EQ(effective["train"].size(), 18u);
   EXPECT_EQ(effective["model"].size(), 26u);
   EXPECT_EQ(effective["model"]["rope"].size(), 10u);
   for (const auto& [pointer, value] : flat.items()) {

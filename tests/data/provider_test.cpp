@@ -7,6 +7,7 @@
 #include "data/token_files.h"
 #include "timetrial/base/error.h"
 #include "timetrial/data/indexed_data_provider.h"
+#include "timetrial/data/numpy_random.h"
 #include "timetrial/data/sample_order.h"
 
 namespace timetrial {
@@ -181,12 +182,50 @@ TEST_F(Provider, EvaluationIsFixedCompleteAndStartsAgain) {
 TEST_F(Provider, ShuffledEvaluationFollowsTheSeed) {
   const auto first_rows = [&](uint32_t seed) {
     IndexedDataSpec shuffled = spec();
-    shuffled.evaluation_shuffle = true;
+    shuffled.evaluation_order = EvaluationOrder::seed;
     shuffled.seed = seed;
     return rows_of(IndexedDataProvider(shuffled).evaluation()->next());
   };
   EXPECT_EQ(first_rows(3), first_rows(3));
   EXPECT_NE(first_rows(3), first_rows(4));
+}
+
+// 12 samples in the file, 10 in an evaluation: it goes on through pass after pass, each in torch.randperm's order over
+// the seed's, and neither ranks nor batches change what an evaluation holds.
+TEST_F(Provider, CyclicEvaluationGoesOnWhereTheLastOneEnded) {
+  const auto evaluations = [&](IndexedDataSpec spec, int count) {
+    spec.global_batch = 12;
+    std::vector<Row> all;
+    IndexedDataProvider provider(spec);
+    for (int i = 0; i < count; ++i) {
+      const auto source = provider.evaluation();
+      for (int64_t batch = 0; batch < provider.evaluation_batches(); ++batch)
+        for (const Row& row : rows_of(source->next())) all.push_back(row);
+    }
+    return all;
+  };
+  IndexedDataSpec seeded = spec();
+  seeded.evaluation_order = EvaluationOrder::seed;
+  seeded.evaluation_samples = 12;
+  const std::vector<Row> order = evaluations(seeded, 1);
+  IndexedDataSpec cyclic = spec();
+  cyclic.evaluation_order = EvaluationOrder::cyclic;
+  const std::vector<Row> rows = evaluations(cyclic, 6);
+  ASSERT_EQ(rows.size(), 60u);
+  for (uint32_t pass = 0; pass < 5; ++pass) {
+    const std::vector<uint32_t> permutation = torch_randperm(12, pass);
+    for (size_t i = 0; i < 12; ++i) EXPECT_EQ(rows[pass * 12 + i], order[permutation[i]]) << pass << " " << i;
+  }
+  for (int rank = 0; rank < 2; ++rank) {
+    cyclic.dp_rank = rank;
+    cyclic.dp_size = 2;
+    const std::vector<Row> own = evaluations(cyclic, 2);  // batches of 4, 4, 2: rows 0-1, 4-5, 8 or 2-3, 6-7, 9
+    for (size_t i = 0; i < own.size(); ++i) {
+      const size_t in = i % 5, batch = in / 2,
+                   row = batch < 2 ? batch * 4 + static_cast<size_t>(rank) * 2 + in % 2 : 8 + static_cast<size_t>(rank);
+      EXPECT_EQ(own[i], rows[i / 5 * 10 + row]) << rank << " " << i;
+    }
+  }
 }
 
 TEST_F(Provider, CyclicTrainingGoesOn) {

@@ -127,6 +127,32 @@ TEST(DeepSeekModel, EvaluatesTheMainHeadAlone) {
   EXPECT_GT(relative_difference(a.gradient(a.find("embedding.weight")), b.gradient(b.find("embedding.weight"))), 1e-3);
 }
 
+// Losses that enter through gradients alone are reported beside the main one: means over the step, none of them the
+// weight or coefficient in it, whatever the micro batches.
+TEST(DeepSeekModel, ReportsTheLossesItAdds) {
+  for (const char* micro : {"1", "2", "6"}) {
+    const RunConfig config = tiny_config({{"train.global_batch", "6"}, {"train.micro_batch", micro}});
+    Machine machine(config);
+    machine.shake(0.2);
+    const HostBatch batch = random_batch(config, 6, 8);
+    const Objective expected = Reference(machine).objective(batch);
+    const Values biases = machine.executor.parameters().buffers({});
+    machine.executor.train_step(batch, 0, 0);
+    machine.executor.parameters().set_buffers(biases, {});
+    machine.executor.train_step(batch, 0, 1);  // sums start from zero again
+    const StepResult result = machine.executor.result();
+    ASSERT_TRUE(result.multi_token_loss && result.aux_loss);
+    EXPECT_NEAR(result.loss, expected.main, 1e-12 * expected.main);
+    EXPECT_NEAR(*result.multi_token_loss, expected.predicted, 1e-12 * expected.predicted);
+    EXPECT_NEAR(*result.aux_loss, expected.balance / 3, 1e-12 * expected.balance);  // three routers
+  }
+  Machine plain(tiny_config(
+      {{"model.multi_token.modules", "0"}, {"model.multi_token.weight", "0"}, {"model.router.aux_loss", "0"}}));
+  plain.executor.train_step(random_batch(plain.config, 2, 1), 0, 0);
+  EXPECT_FALSE(plain.executor.result().multi_token_loss);
+  EXPECT_FALSE(plain.executor.result().aux_loss);
+}
+
 // Spec 3.5: counts over all micro batches, once per step, also at learning rate 0; an evaluation counts nothing.
 TEST(DeepSeekModel, MovesExpertBiasesAgainstTheLoad) {
   const RunConfig config = tiny_config({{"train.global_batch", "6"}, {"train.micro_batch", "2"}});

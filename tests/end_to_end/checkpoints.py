@@ -10,14 +10,16 @@ import subprocess
 import programs
 from programs import SOURCE, Case, records, run, values
 
-FORMS = [("gpt_oss_20b", "published"), ("gpt_oss_20b", "submitted"), ("llama31_405b", "reference")]
+FORMS = [("gpt_oss_20b", "published"), ("gpt_oss_20b", "submitted"), ("llama31_405b", "reference"),
+         ("deepseekv3_671b", "reference")]
 
 
 class Trained(Case):
     """A few steps of training whose weights are kept."""
 
     def trained(self, workload, form, **changes):
-        more = {"evaluation__skip_first": 0, "model__vocabulary_multiple": 1} if workload == "llama31_405b" else {}
+        more = {"llama31_405b": {"evaluation__skip_first": 0, "model__vocabulary_multiple": 1},
+                "deepseekv3_671b": {"train__decay_steps": 20}}.get(workload, {})
         config = self.tiny_config(workload=workload, form=form, train__max_steps=6, evaluation__every_samples=48,
                                   output__checkpoint=str(self.folder / "weights"), **more, **changes)
         done = run("run", config)
@@ -197,6 +199,37 @@ class Metrics(Trained):
         self.assert_one_line_error(run("run", config, "--metrics", file, "--set", f"output.folder={self.folder / 'b'}"),
                                    "metrics.jsonl", "not overwritten")
 
+    def test_losses_that_training_adds_are_reported(self):
+        """A model without them says null, one with them says them in metrics, log and outcome alike."""
+        file = self.folder / "plain.jsonl"
+        self.assertEqual(run("run", self.tiny_config(train__max_steps=5), "--metrics", file).returncode, 1)
+        for line in map(json.loads, file.read_text().splitlines()):
+            self.assertIsNone(line["multi_token_loss"])
+            self.assertIsNone(line["aux_loss"])
+        self.assertNotIn("aux_loss", values(self.folder / "run" / "result_0.txt", "tracked_stats")[0])
+        file = self.folder / "deepseek.jsonl"
+        config = self.tiny_config(workload="deepseekv3_671b", train__max_steps=6, train__decay_steps=20)
+        done = run("run", config, "--metrics", file, "--json", "--set", f"output.folder={self.folder / 'deepseek'}")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        logged = values(self.folder / "deepseek" / "result_0.txt", "tracked_stats")
+        self.assertEqual(len(lines), 6)
+        for line, record in zip(lines, logged):
+            self.assertEqual(line["multi_token_loss"], record["multi_token_loss"])
+            self.assertEqual(line["aux_loss"], record["aux_loss"])
+            self.assertNotEqual(line["multi_token_loss"], line["loss"])
+            self.assertTrue(0.5 < line["aux_loss"] < 2, line["aux_loss"])  # 1 when every expert is chosen alike
+            self.assertEqual(len(line["expert_load"]), 4)  # three layers with experts and the prediction module's
+        # Both losses begin where a model that knows nothing stands.
+        self.assertAlmostEqual(lines[0]["multi_token_loss"], lines[0]["loss"], delta=0.1 * lines[0]["loss"])
+        outcome = json.loads(done.stdout)
+        self.assertEqual(outcome["train_loss"], lines[-1]["loss"])
+        self.assertEqual(outcome["multi_token_loss"], lines[-1]["multi_token_loss"])
+        self.assertEqual(outcome["aux_loss"], lines[-1]["aux_loss"])
+        told = run("run", config, "--set", f"output.folder={self.folder / 'again'}")
+        self.assertIn(f"multi-token loss {outcome['multi_token_loss']:.4f}, auxiliary loss {outcome['aux_loss']:.4f}",
+                      told.stdout)
+
     def test_a_dense_model_has_no_expert_load(self):
         config = self.tiny_config(workload="llama31_405b", train__max_steps=5, evaluation__skip_first=0)
         file = self.folder / "metrics.jsonl"
@@ -209,7 +242,8 @@ class Gate(Case):
 
     def config(self, workload, **changes):
         path = self.folder / "full.json"
-        content = {"workload": workload, "variant": "full", "data.train": "nowhere", "data.validation": "nowhere",
+        train = ["en_6", "en_7"] if workload == "llama31_405b" else "en_6"
+        content = {"workload": workload, "variant": "full", "data.train": train, "data.validation": "nowhere",
                    "output.folder": str(self.folder / "run")}
         content.update({key.replace("__", "."): value for key, value in changes.items()})
         path.write_text(json.dumps(content), encoding="utf-8")
@@ -219,6 +253,13 @@ class Gate(Case):
         for workload, changes, needles in [
             ("llama31_405b", {"train__learning_rate": 1e-4}, ["/train/learning_rate", "closed rules", "8e-05"]),
             ("llama31_405b", {"evaluation__skip_first": 0}, ["/evaluation/skip_first", "14"]),
+            ("llama31_405b", {"evaluation__order": "cyclic"}, ["/evaluation/order", "file"]),
+            ("llama31_405b", {"data__train": "en_6"}, ["/data/train", "2 files in equal shares"]),
+            ("llama31_405b", {"data__train_weights": [2, 1]}, ["/data/train_weights", "equal shares"]),
+            ("llama31_405b", {"train__global_batch": 1176}, ["/train/global_batch", "is the double that", "1175 and 1177"]),
+            ("deepseekv3_671b", {"train__global_batch": 8192}, ["/train/global_batch", "no less than 15360"]),
+            ("deepseekv3_671b", {"model__router__aux_loss": 1e-4}, ["/model/router/aux_loss", "0.01"]),
+            ("deepseekv3_671b", {"evaluation__skip_first": 42}, ["/evaluation/skip_first", "0"]),
             ("gpt_oss_20b", {"evaluation__samples": 512}, ["/evaluation/samples", "1024"]),
             ("gpt_oss_20b", {"train__clip_norm": 2, "train__beta_2": 0.99}, ["(and 1 more)"]),
         ]:
@@ -230,6 +271,8 @@ class Gate(Case):
 
     def test_the_open_division_lifts_it(self):
         config = self.config("gpt_oss_20b", train__clip_norm=2)
+        self.assertEqual(run("run", config, "--dry-run", "--division", "open").returncode, 0)
+        config = self.config("llama31_405b", data__train="en_6", train__global_batch=1176)
         self.assertEqual(run("run", config, "--dry-run", "--division", "open").returncode, 0)
         config = self.config("gpt_oss_20b", model__sequence_length=4096)
         self.assert_one_line_error(run("run", config, "--division", "open"), "/model/sequence_length", "open rules")
@@ -249,6 +292,28 @@ class SmallLlama(Case):
         self.assertLessEqual(losses[-1], values(log, "target_accuracy")[0])
         first_rate = next(r["value"]["learning_rate"] for r in records(log) if r["key"] == "tracked_stats")
         self.assertAlmostEqual(first_rate, 0.006 / 51, places=12)  # not zero at the first step
+
+
+class SmallDeepSeek(Case):
+    def test_reaches_its_target_and_reports_what_it_adds(self):
+        done = run("run", SOURCE / "configs/small/deepseekv3_671b.json", "--set", f"output.folder={self.folder / 'run'}",
+                   "--set", "train.seed=7", "--metrics", self.folder / "metrics.jsonl", cwd=SOURCE)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("rules: pass", done.stdout)
+        self.assertIn("multi-token loss", done.stdout)
+        log = self.folder / "run" / "result_0.txt"
+        losses = values(log, "eval_accuracy")
+        target = values(log, "target_accuracy")[0]
+        self.assertLessEqual(losses[-1], target)
+        self.assertTrue(all(loss > target for loss in losses[:-1]), "the run went on after the target")
+        self.assertEqual(values(log, "moe_aux_loss_coeff"), [0.01])
+        stats = [r["value"] for r in records(log) if r["key"] == "tracked_stats"]
+        self.assertEqual(stats[0]["learning_rate"], 0)
+        # The token after next is harder to tell, but is learned too; the auxiliary loss stays near that of equal use.
+        self.assertGreater(stats[-1]["multi_token_loss"], stats[-1]["reduced_train_loss"])
+        self.assertLess(stats[-1]["multi_token_loss"], 0.8 * stats[0]["multi_token_loss"])
+        self.assertTrue(all(0.9 < s["aux_loss"] < 1.5 for s in stats), max(s["aux_loss"] for s in stats))
+        self.assertEqual(run("check", log).returncode, 0)
 
 
 if __name__ == "__main__":

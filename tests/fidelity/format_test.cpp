@@ -2,7 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "timetrial/train/weights.h"
 #include "workloads/deepseekv3_671b/workload.h"
@@ -53,6 +57,39 @@ TEST(CheckpointFormats, OfFullSizeHoldEveryElement) {
     const ModelCounts counts = count(config.model);
     EXPECT_EQ(elements, counts.total + counts.expert_biases) << config.workload;
   }
+}
+
+std::string bytes_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// A checkpoint that the engine reads and writes again in the same type is the same file, padded rows and all.
+TEST(CheckpointFormats, ComeBackBitByBit) {
+  char pattern[] = "/tmp/timetrial-formats-XXXXXX";
+  ASSERT_NE(mkdtemp(pattern), nullptr);
+  const std::filesystem::path folder = pattern;
+  for (const auto& workload : workloads())
+    for (const auto& [form, ignored] : workload->benchmark()["forms"].items()) {
+      const RunConfig config = config_of(*workload, "1m", form);
+      const auto model = workload->make_model(config, {});
+      const checkpoint::Format format = workload->checkpoint_format(config);
+      for (const auto& [name, type] :
+           {std::pair{"bf16", checkpoint::StoredType::bf16}, {"fp32", checkpoint::StoredType::f32}}) {
+        const std::string first = folder / (config.workload + form + name), second = first + "-again";
+        ParameterStore drawn(model->parameters(), DType::f32, {}), read(model->parameters(), DType::f32, {});
+        drawn.initialize(5, {});
+        save_weights(drawn, format, {.folder = first, .type = type}, {});
+        load_weights(read, format, first, {});
+        save_weights(read, format, {.folder = second, .type = type}, {});
+        const std::string bytes = bytes_of(first + "/model.safetensors");
+        EXPECT_GT(bytes.size(), 1'000'000u);
+        EXPECT_TRUE(bytes == bytes_of(second + "/model.safetensors")) << config.workload << " " << form << " " << name;
+      }
+    }
+  std::filesystem::remove_all(folder);
 }
 
 TEST(CheckpointFormats, ThatLeaveSomethingOutAreBugs) {

@@ -1,14 +1,14 @@
 # Does `timetrial check` judge as MLPerf's own compliance checker does? Thousands of bent logs through both.
 # SPDX-License-Identifier: Apache-2.0
-"""agree.py --python PYTHON --writer WRITE_SCRIPTED_LOG --checker CHECK_PROGRAM
+"""agree.py --python PYTHON --writer WRITE_SCRIPTED_LOG --full-writer WRITE_FULL_LOG --checker CHECK_PROGRAM
 agree.py --python PYTHON --checker CHECK_PROGRAM --small LOG
 
-The first form writes the scripted full-size log, which both checkers must pass, and compares outcome (pass, fail, or
-dying of an exception), failing keys and warned keys on its mutations, and on bent logs of every benchmark, division and
-ruleset. The second runs both on the log of a small run: the official checker must fail exactly
-the keys that the log declares as scaled. PYTHON, or else the environment variable TIMETRIAL_MLPERF_PYTHON, names a
-Python that has the package mlperf-logging; without one the exit code is 77, skipped, or 1 when
-TIMETRIAL_REQUIRE_MLPERF=1. CHECK_PROGRAM is timetrial or check_logs.
+The first form writes the scripted full-size log and the log that a full-size closed run of each workload would write,
+which both checkers must pass, and compares outcome (pass, fail, or dying of an exception), failing keys and warned keys
+on their mutations, and on bent logs of every benchmark, division and ruleset. The second runs both on the log of a
+small run: the official checker must fail exactly the keys that the log declares as scaled. PYTHON, or else the
+environment variable TIMETRIAL_MLPERF_PYTHON, names a Python that has the package mlperf-logging; without one the exit
+code is 77, skipped, or 1 when TIMETRIAL_REQUIRE_MLPERF=1. CHECK_PROGRAM is timetrial or check_logs.
 """
 import argparse
 import importlib.util
@@ -20,6 +20,7 @@ import sys
 import tempfile
 
 RULESET = "6.0.0"
+WORKLOADS = ("gpt_oss_20b", "llama31_405b", "deepseekv3_671b")
 PER_LOG = 25  # drawn cases about single keys, of each benchmark's log
 AT_ONCE = 500  # logs on one command line of ours
 ALIASES = {"target": "eval_accuracy", "batch": "global_batch_size"}
@@ -112,6 +113,31 @@ def check_scripted(arguments, official, folder):
     if report["remarks"]:
         failures.append(f"scripted log: remarks {report['remarks']}")
     return log, failures
+
+
+def check_full(arguments, official, folder):
+    """The logs that full-size closed runs of the workloads would write: both pass them, and agree on them bent."""
+    import benchmark_cases
+    import cases
+    failures, bent = [], []
+    for workload in WORKLOADS:
+        own = os.path.join(folder, workload)
+        os.mkdir(own)
+        subprocess.run([arguments.full_writer, workload, own], check=True)
+        log = os.path.join(own, "result_0.txt")
+        theirs = official.judge(log)
+        if theirs[0] != "pass":
+            failures.append(f"full log of {workload}: the official checker does not pass it: {theirs}")
+        report, _, _ = ours(arguments.checker, [log])[log]
+        if report["verdict"] != "pass" or report["remarks"]:
+            failures.append(f"full log of {workload}: we say {report['sentence']}, remarks {report['remarks']}")
+        base = cases.read_records(log)
+        of_rules = cases.without(base, *{r["key"] for r in base if r["key"].startswith("timetrial_")})
+        name = f"full log of {workload}"
+        drawn = benchmark_cases.drawn(benchmark_cases.per_key(of_rules), None if arguments.every else PER_LOG, name)
+        for what, records in [*drawn, *benchmark_cases.targets(of_rules, workload)]:
+            bent.append((RULESET, f"{name}, {what}", cases.log_of(records)))
+    return failures + compare(arguments, official, folder, bent)
 
 
 def compare(arguments, official, folder, all_cases):
@@ -229,13 +255,14 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", default="", help="Python with mlperf-logging; default TIMETRIAL_MLPERF_PYTHON")
     parser.add_argument("--writer", help="the program write_scripted_log")
+    parser.add_argument("--full-writer", help="the program write_full_log")
     parser.add_argument("--checker", required=True, help="timetrial or check_logs")
     parser.add_argument("--small", metavar="LOG", help="judge a small run's log instead")
     parser.add_argument("--every", action="store_true", help="all cases instead of a draw: minutes instead of seconds")
     parser.add_argument("--show", type=int, default=30, help="differences to print")
     arguments = parser.parse_args()
-    if not arguments.small and not arguments.writer:
-        parser.error("--writer is needed without --small")
+    if not arguments.small and not (arguments.writer and arguments.full_writer):
+        parser.error("--writer and --full-writer are needed without --small")
     return arguments
 
 
@@ -271,6 +298,7 @@ def main():
         return 1 if told else 0
     with tempfile.TemporaryDirectory() as folder:
         scripted, failures = check_scripted(arguments, official, folder)
+        failures += check_full(arguments, official, folder)
         failures += check_cases(arguments, official, folder, scripted)
     for failure in failures[:arguments.show]:
         print(f"DIFFERENT {failure}")

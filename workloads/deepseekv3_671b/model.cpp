@@ -227,6 +227,12 @@ void DeepSeek::backward(const MicroBatch& batch, double loss_scale, Pass& pass) 
   embedding_.backward_weights(d_out, batch.ids, pass);
 }
 
+AddedLossCounts DeepSeek::added_losses() const {
+  const auto predictions = static_cast<int64_t>(prediction_.size());
+  const auto routers = static_cast<int64_t>(sparse_.size()) + predictions;
+  return {.multi_token = predictions, .balance = shape_.router.aux_loss != 0 ? routers : 0};
+}
+
 std::vector<Tensor> DeepSeek::expert_begins(const Pass& pass) const {
   std::vector<Tensor> begins;
   for (const ExpertLayer& layer : sparse_) begins.push_back(layer.feed_forward().expert_begin(pass));

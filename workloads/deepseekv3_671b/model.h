@@ -25,6 +25,7 @@ class DeepSeek : public Model {
   // The main model's loss; the prediction module runs in training alone and enters through gradients.
   void forward(const Tensor& loss, const MicroBatch& batch, Pass& pass) const override;
   void backward(const MicroBatch& batch, double loss_scale, Pass& pass) const override;
+  AddedLossCounts added_losses() const override;
   SavedId logits() const override { return head_.logits(); }
   // Of the main model's layers with experts, then of the prediction module.
   std::vector<Tensor> expert_begins(const Pass& pass) const override;

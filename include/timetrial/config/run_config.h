@@ -10,6 +10,7 @@
 #include "timetrial/base/device_kind.h"
 #include "timetrial/base/dtype.h"
 #include "timetrial/base/json.h"
+#include "timetrial/config/data_order.h"
 #include "timetrial/config/model_shape.h"
 #include "timetrial/config/parallel_plan.h"
 
@@ -45,11 +46,13 @@ struct TrainConfig {
   double beta_1 = 0, beta_2 = 0, epsilon = 0, weight_decay = 0, clip_norm = 0;
   // What gradients hold after each micro batch, and moments after each update (spec 8.4).
   StateStorage gradient_storage = StateStorage::wide, moment_storage = StateStorage::wide;
+  SamplerKind sampler = SamplerKind::single;
   bool operator==(const TrainConfig&) const = default;
 };
 
 struct EvaluationConfig {
-  int64_t samples = 0;        // sequences per evaluation: the first ones of the validation order
+  int64_t samples = 0;  // sequences per evaluation
+  EvaluationOrder order = EvaluationOrder::file;
   int64_t every_samples = 0;  // training sequences between evaluations, rounded up to whole steps
   int64_t skip_first = 0;     // evaluations left out at the start
   double target = 0;          // stop when the loss (nats per token) is at most this
@@ -125,7 +128,8 @@ RunConfig parse_run_config(const Json& user, const Json& benchmark, const std::s
 // Why a run cannot be the full benchmark in the division it claims: one line per value, with the JSON path, the value
 // and what the rules fix. Empty when the config names another variant than the full one: such a run claims nothing. In
 // the open division only sequence length and target are fixed; in the closed one every value that the benchmark does
-// not leave free, and the smallest batch. `user`, `benchmark` and `overrides` are those that `run` was parsed from.
+// not leave free, the smallest batch, the blend of training files, and a batch whose learning rate can hold a rule that
+// compares doubles. `user`, `benchmark` and `overrides` are those that `run` was parsed from.
 std::vector<std::string> rule_breaches(const Json& user, const Json& benchmark, const Overrides& overrides,
                                        const RunConfig& run);
 

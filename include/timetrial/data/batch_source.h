@@ -31,7 +31,7 @@ class DataProvider {
  public:
   virtual ~DataProvider() = default;
   virtual std::unique_ptr<BatchSource> training() = 0;
-  virtual std::unique_ptr<BatchSource> evaluation() = 0;  // every call starts again at the first evaluation sample
+  virtual std::unique_ptr<BatchSource> evaluation() = 0;  // the next evaluation: its samples from the first one on
   virtual int64_t training_samples() const = 0;           // over all ranks
   virtual int64_t evaluation_samples() const = 0;         // of one evaluation, over all ranks
 };

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,18 +38,17 @@ struct IndexedDataSpec {
   uint32_t seed;               // of the sample order
   int dp_rank = 0, dp_size = 1;
   SamplerKind training_sampler = SamplerKind::single;
-  // false: the first evaluation_samples of the file, in file order. true: the first ones of the order that the seed
-  // gives (workloads.md section 6.2, `reference`).
-  bool evaluation_shuffle = false;
+  EvaluationOrder evaluation_order = EvaluationOrder::file;
 };
 
 // Training: the reference's order (section 10.1) under a sampler (section 10.4). Several training files are blended
 // (section 10.2): each gives its share of samples and 0.5 % more in an order of its own, all with the same seed; one
-// file is used as it is. Evaluation: the same samples each time; batch b is items [b * evaluation_batch, ...), of which
-// rank r gets rows [B * r / dp_size, B * (r + 1) / dp_size) of the batch's B rows. A rank's share can be 0 rows. Every
-// rank has evaluation_batches() batches. A source owns one thread and two staging batches; it checks that every id is
-// in the vocabulary before next() hands it over, and reports file and token position. Its destructor stops the thread
-// after at most one read. Sources may outlive the provider. Members are thread-safe; a source belongs to one thread.
+// file is used as it is. Evaluation: batch b is items [b * evaluation_batch, ...) of those that evaluation_order gives,
+// of which rank r gets rows [B * r / dp_size, B * (r + 1) / dp_size) of the batch's B rows. A rank's share can be 0
+// rows. Every rank has evaluation_batches() batches. A source owns one thread and two staging batches; it checks that
+// every id is in the vocabulary before next() hands it over, and reports file and token position. Its destructor stops
+// the thread after at most one read. Sources may outlive the provider. Members are thread-safe; a source belongs to one
+// thread.
 class IndexedDataProvider final : public DataProvider {
  public:
   // Reads the .idx files and makes the orders. Throws DataError or UserError with the numbers: a file shorter than one
@@ -64,11 +65,13 @@ class IndexedDataProvider final : public DataProvider {
 
  private:
   void open_training();
+  std::function<int64_t(int64_t)> evaluation_items(int64_t evaluation) const;
 
   IndexedDataSpec spec_;
   std::vector<OrderedTokens> train_;
   std::shared_ptr<const Blend> blend_;  // none for one file
   OrderedTokens validation_;
+  std::atomic<int64_t> evaluations_ = 0;  // opened so far
 };
 
 }  // namespace timetrial

@@ -3,17 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
+#include "timetrial/config/data_order.h"
+
 namespace timetrial {
-
-enum class SamplerKind {
-  single,  // consecutive items
-  cyclic,  // each rank owns a range of items and permutes it anew every pass, by pass number, not by the run's seed
-};
-
-std::string_view name_of(SamplerKind kind);  // "single", "cyclic"
 
 struct SamplerSpec {
   SamplerKind kind = SamplerKind::single;

@@ -8,6 +8,7 @@
 #include "timetrial/nn/norm.h"
 #include "timetrial/nn/token_loss.h"
 #include "timetrial/ops/columns.h"
+#include "timetrial/ops/elementwise.h"
 
 namespace timetrial::nn {
 
@@ -102,7 +103,11 @@ class MultiTokenPrediction {
     const Tensor normed = pass.keep(normed_, dtype_, rows);
     norm_.forward(normed, out, pass);
     Arena::Scope scope(pass.scratch);
-    head_.forward(pass.temporary(fine_, {tokens}), normed, next_labels, pass);
+    const Tensor losses = pass.temporary(fine_, {tokens});
+    head_.forward(losses, normed, next_labels, pass);
+    if (pass.added.multi_token)
+      ops::accumulate_sum({.out = pass.added.multi_token, .x = losses, .scale = token_scale(pass.loss_scale)},
+                          pass.stream);
   }
 
   void plan_backward(Plan& plan, int64_t tokens) const {
@@ -120,14 +125,12 @@ class MultiTokenPrediction {
     plan.defer(d_embedded_, dtype_, rows);
   }
 
-  // d_state is overwritten. `scale`: the weight of one token's main loss; the T - 1 tokens that have a target share
-  // what T tokens of the main loss weigh.
+  // d_state is overwritten. `scale`: the weight of one token's main loss.
   void backward_input(const Tensor& d_state, double scale, Pass& pass) const {
     const Shape rows = d_state.shape();
     const int64_t tokens = rows[0];
-    const auto length = static_cast<double>(options_.sequence_length);
     const Tensor d_normed = pass.deferred.keep(d_normed_, dtype_, rows);
-    head_.backward_input(d_normed, pass.stash.saved(labels_), options_.weight * scale * length / (length - 1), pass);
+    head_.backward_input(d_normed, pass.stash.saved(labels_), options_.weight * token_scale(scale), pass);
     const Tensor d_out = pass.deferred.keep(d_out_, dtype_, rows);
     norm_.backward_input(d_out, d_normed, pass);
     const Tensor d_projected = pass.deferred.keep(d_projected_, dtype_, rows);
@@ -156,6 +159,12 @@ class MultiTokenPrediction {
   }
 
  private:
+  // The T - 1 tokens that have a target share what T tokens of the main loss weigh.
+  double token_scale(double main) const {
+    const auto length = static_cast<double>(options_.sequence_length);
+    return main * length / (length - 1);
+  }
+
   // Each sequence one to the left, 0 at its end.
   void roll_left(const Tensor& to, const Tensor& from, StreamRef stream) const {
     const int64_t length = options_.sequence_length;

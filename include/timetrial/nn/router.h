@@ -61,6 +61,7 @@ class SigmoidRouter {
  private:
   bool balances(Mode mode) const { return mode == Mode::train && options_.balance_coefficient != 0; }
   int64_t sequences(int64_t tokens) const;
+  double sequence_scale(const Pass& pass) const;
 
   SigmoidRouterOptions options_;
   DType dtype_, fine_;

@@ -24,7 +24,7 @@ class TokenLoss {
 
   void plan_forward(Plan& plan, int64_t tokens) const;
   void plan_backward(Plan&, int64_t) const {}
-  // loss (N) fp32 or f64: nats of every row, undivided, masked ones among them. `in` (N, hidden) must live until
+  // loss (N) fp32 or f64: nats of every row, undivided; 0 for masked ones. `in` (N, hidden) must live until
   // backward_weights.
   void forward(const Tensor& loss, const Tensor& in, const Tensor& labels, Pass& pass) const;
   // d_in is overwritten; `scale` weighs the sum of the losses. The kept logits become their gradient in place.
@@ -35,6 +35,8 @@ class TokenLoss {
   SavedId logits() const { return logits_; }
 
  private:
+  void mask(const Tensor& rows, StreamRef stream) const;  // zeros where a row has no target
+
   TokenLossOptions options_;
   int64_t masked_sequence_length_;
   DType dtype_, fine_;

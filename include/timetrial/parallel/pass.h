@@ -29,6 +29,13 @@ class Stash {
   Buffer buffer_;
 };
 
+// Where training adds up the losses that modules add to the main one, as means over the step: (1) each, in fp32 or f64.
+// Empty where nobody asks for them.
+struct AddedLosses {
+  Tensor multi_token;  // nats per token after next
+  Tensor balance;      // auxiliary losses of the routers, summed over layers, without their coefficient
+};
+
 // What one execution of a module gets. References outlive the call.
 struct Pass {
   StreamRef stream;
@@ -37,9 +44,9 @@ struct Pass {
   Stash& stash;     // forward -> backward_weights
   Stash& deferred;  // backward_input -> backward_weights
   Arena& scratch;
-  // Of the micro batch under way, in backward: the weight of one token's loss in the step's, for losses that modules
-  // add.
+  // In training: the weight of one token's loss in the step's, for losses that modules add.
   double loss_scale = 0;
+  AddedLosses added = {};
 
   Tensor keep(SavedId id, DType dtype, Shape shape) {
     return mode == Mode::evaluate ? allocate(scratch, dtype, shape) : stash.keep(id, dtype, shape);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -16,8 +17,11 @@
 namespace timetrial {
 
 struct StepResult {
-  double loss = 0;                                     // mean nats per token over the global batch
-  double gradient_norm = 0;                            // before clipping
+  double loss = 0;           // mean nats per token over the global batch
+  double gradient_norm = 0;  // before clipping
+  // Means over the global batch of losses that enter through gradients alone; none where the model has none.
+  std::optional<double> multi_token_loss = {};         // nats per token after next, without its weight
+  std::optional<double> aux_loss = {};                 // per layer, without its coefficient; 1: all experts alike
   std::vector<std::vector<int64_t>> expert_load = {};  // of StepReport; empty unless measured
 };
 
@@ -54,6 +58,7 @@ class Executor {
   void execute(const Action& action);
   void count_load(const Pass& pass);
   Pass pass(Mode mode, int slot);
+  Tensor loss_sum(int64_t which) const { return loss_sums_.view().rows(which, which + 1); }
 
   const Model& model_;
   int64_t length_, micro_rows_, micros_;
@@ -67,7 +72,8 @@ class Executor {
   std::vector<Stash> stashes_;
   Stash deferred_;
   Arena scratch_;
-  OwnedTensor ids_, labels_, losses_, loss_sum_, evaluation_sum_;
+  OwnedTensor ids_, labels_, losses_, evaluation_sum_;
+  OwnedTensor loss_sums_;  // (3): main, multi-token, auxiliary
   std::vector<int32_t> host_ids_, host_labels_;
   FillWeights fill_;
   bool measures_load_ = false;

@@ -19,6 +19,12 @@ struct MicroBatch {
   Tensor ids, labels;  // (N) int32 each; whole sequences one after another
 };
 
+// Losses that a model's training adds to the main one through gradients alone.
+struct AddedLossCounts {
+  int64_t multi_token = 0;  // modules that predict the token after next
+  int64_t balance = 0;      // layers whose router has an auxiliary loss
+};
+
 // One rank's piece of a model. It declares parameters and memory, and holds neither: everything mutable comes in the
 // Pass.
 class Model {
@@ -37,6 +43,8 @@ class Model {
   // Adds the gradient of loss_scale * sum of the losses to every parameter's gradient. Releases pass.deferred as it
   // goes; the caller releases pass.stash.
   virtual void backward(const MicroBatch& batch, double loss_scale, Pass& pass) const = 0;
+
+  virtual AddedLossCounts added_losses() const { return {}; }
 
   // Where forward leaves its logits (N, vocabulary rows) in training, for comparisons with other code; index -1 when
   // they are never all there.

@@ -13,12 +13,13 @@
 namespace timetrial {
 
 struct StepReport {
-  int64_t step = 0;                                       // steps done
-  int64_t samples = 0;                                    // training sequences done
-  double loss = 0, gradient_norm = 0, learning_rate = 0;  // of the last step whose values have come back
-  double tokens_per_second = 0;                           // from the step before to this one
-  int64_t tokens = 0;                                     // of the step
-  double seconds = 0;                                     // of the step
+  int64_t step = 0;                                            // steps done
+  int64_t samples = 0;                                         // training sequences done
+  double loss = 0, gradient_norm = 0, learning_rate = 0;       // of the last step whose values have come back
+  std::optional<double> multi_token_loss = {}, aux_loss = {};  // of StepResult
+  double tokens_per_second = 0;                                // from the step before to this one
+  int64_t tokens = 0;                                          // of the step
+  double seconds = 0;                                          // of the step
   // Per layer of experts the tokens that each expert got; empty without experts, or when nobody asked for it.
   std::vector<std::vector<int64_t>> expert_load = {};
 };

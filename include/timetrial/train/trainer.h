@@ -29,6 +29,7 @@ struct RunResult {
   int64_t steps = 0, samples = 0;
   double seconds = 0;          // run start to run stop: the time to train when the target was reached
   double evaluation_loss = 0;  // the last one; NaN before the first
+  StepReport last_step = {};   // the last one whose values have come back; step 0: none
   TimeSplit split = {};
 };
 
@@ -70,6 +71,7 @@ class Trainer {
   std::optional<Queued> queued_;
   int64_t steps_ = 0;
   double run_started_ = 0, collected_ = 0, last_evaluation_ = 0;
+  StepReport last_step_;
   bool finite_ = true;
   TimeSplit split_;
 };
