@@ -76,7 +76,7 @@ Json export_case(const std::filesystem::path& root, const Workload& workload, co
                      {"data", {{"train", "unused"}, {"validation", "unused"}}},
                      {"output", {{"folder", "unused"}}}};
   const RunConfig config =
-      parse_run_config(user, workload.benchmark(), "export", {{"train.micro_batch", "2"}, {"train.global_batch", "2"}});
+      parse_run_config(user, workload.benchmark(), "export", {{"train.micro_batch", "2"}, {"train.global_batch", "4"}});
   const std::string name = fmt::format("{}-{}", workload.name(), form);
   const std::filesystem::path folder = root / name;
   std::filesystem::create_directories(folder);

@@ -22,16 +22,9 @@ except ImportError as missing:
     print(f"skipped: {missing}; pip install -r tests/reference/requirements.txt, and set TIMETRIAL_REFERENCE_PYTHON")
     sys.exit(77)
 
+from evaluate_exported import load
+
 ALLOWED = 1e-5
-
-
-def load(folder):
-    model, report = transformers.AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
-    wrong = {key: value for key, value in report.items() if value}
-    if wrong:
-        sys.exit(f"{folder}: transformers does not take the checkpoint as it is: {wrong}")
-    return model.eval()
 
 
 def worst(model, ids, expected):
