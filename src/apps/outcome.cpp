@@ -129,7 +129,7 @@ Json outcome_json(const RunConfig& config, const RunResult& result, const Verdic
           {"log", log}};
 }
 
-int exit_code_of(const RunResult& result, bool rules_hold, int signal) {
+int exit_code_of(const RunResult& result, bool rules_hold) {
   switch (result.outcome) {
     case Outcome::target_reached:
       return rules_hold ? kSuccess : kFailedCheck;
@@ -137,7 +137,7 @@ int exit_code_of(const RunResult& result, bool rules_hold, int signal) {
     case Outcome::diverged:
       return kFailedCheck;
     case Outcome::interrupted:
-      return 128 + signal;
+      return 128 + result.signal;
   }
   throw Error("unknown outcome");
 }

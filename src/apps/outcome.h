@@ -26,7 +26,6 @@ Json outcome_json(const RunConfig& config, const RunResult& result, const Verdic
 // One line of microseconds per step by what the training thread did.
 std::string time_per_step(const RunResult& result);
 
-// `signal`: the number of the one that interrupted the run.
-int exit_code_of(const RunResult& result, bool rules_hold, int signal);
+int exit_code_of(const RunResult& result, bool rules_hold);
 
 }  // namespace timetrial::apps

@@ -31,13 +31,13 @@ std::string grouped(int64_t value) {
 
 }  // namespace
 
-void check_memory(const MemoryPlan& plan) {
+void check_memory(const MemoryPlan& plan, int ranks) {
   const MemoryLimit limit = memory_limit();
-  if (plan.total() > limit.bytes)
-    throw UserError(
-        fmt::format("the run needs {} on this rank, {} has {}: take a smaller variant or micro batch, or ask for more "
-                    "memory",
-                    bytes_text(plan.total()), limit.of, bytes_text(limit.bytes)));
+  if (plan.total() * static_cast<size_t>(ranks) <= limit.bytes) return;
+  const std::string where = ranks == 1 ? "this rank" : fmt::format("each of {} ranks here", ranks);
+  throw UserError(
+      fmt::format("the run needs {} on {}, {} has {}: take a smaller variant or micro batch, or ask for more memory",
+                  bytes_text(plan.total()), where, limit.of, bytes_text(limit.bytes)));
 }
 
 std::string plan_text(const RunConfig& config, const Model& model) {

@@ -12,7 +12,7 @@ namespace timetrial::apps {
 std::string plan_text(const RunConfig& config, const Model& model);
 Json plan_json(const RunConfig& config, const Model& model);
 
-// Throws UserError when `plan` needs more than this machine's memory.
-void check_memory(const MemoryPlan& plan);
+// Throws UserError when `ranks` ranks of this plan need more than this machine's memory.
+void check_memory(const MemoryPlan& plan, int ranks = 1);
 
 }  // namespace timetrial::apps

@@ -5,6 +5,7 @@
 #include <omp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -16,14 +17,17 @@
 
 namespace timetrial::apps {
 
-std::optional<std::string> set_threads(const RunConfig& config) {
+std::optional<std::string> set_threads(const RunConfig& config, const Neighbours& neighbours) {
   const int cores = omp_get_num_procs();  // of this process's affinity mask, as launchers set it
-  const int threads = config.device.threads > 0 ? config.device.threads : cores;
-  omp_set_num_threads(threads);
-  if (threads <= cores) return std::nullopt;
+  const int ranks = neighbours.ranks_on_cores;
+  const int threads = config.device.threads > 0 ? config.device.threads : std::max(1, cores / ranks);
+  omp_set_num_threads(threads);  // of the calling thread alone: ranks that are threads have numbers of their own
+  if (threads * ranks <= cores) return std::nullopt;
   std::string warning =
-      fmt::format("device.threads is {}, but there are {} cores for this process: steps will be slow", threads, cores);
-  std::fputs(fmt::format("warning: {}\n", warning).c_str(), stderr);
+      ranks == 1 ? fmt::format("device.threads is {}, but there are {} cores for this process: steps will be slow",
+                               threads, cores)
+                 : fmt::format("{} ranks of {} threads share {} cores: steps will be slow", ranks, threads, cores);
+  if (neighbours.print) std::fputs(fmt::format("warning: {}\n", warning).c_str(), stderr);
   return warning;
 }
 

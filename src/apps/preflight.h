@@ -9,9 +9,14 @@
 
 namespace timetrial::apps {
 
-// Sets the threads of all ops to device.threads, or one per core this process may use. Returns one line for the user
-// and the log when that is more threads than cores.
-std::optional<std::string> set_threads(const RunConfig& config);
+struct Neighbours {
+  int ranks_on_cores = 1;  // ranks that share the cores of this process, this one among them
+  bool print = true;       // the warning; one rank does it for all
+};
+
+// Sets the threads of the calling thread's ops to device.threads, or to this rank's share of the cores that the process
+// may use. Returns one line for the user and the log when all ranks' threads are more than these cores.
+std::optional<std::string> set_threads(const RunConfig& config, const Neighbours& neighbours = {});
 
 // Empties the operating system's file caches. Throws UserError without the right to.
 void drop_file_caches();

@@ -17,6 +17,7 @@ struct RunArguments {
   std::vector<std::string> overrides;
   bool dry_run = false, json = false, clear_caches = false, evaluate_only = false;
   std::string checkpoint, division, metrics;
+  int64_t ranks = 0;
 };
 
 std::shared_ptr<RunArguments> add_common(CLI::App& command) {
@@ -27,6 +28,10 @@ std::shared_ptr<RunArguments> add_common(CLI::App& command) {
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
   command.add_flag("--json", arguments->json, "print the outcome, or the plan, as JSON");
+  command
+      .add_option("--ranks", arguments->ranks,
+                  "ranks in all; parallel.dp follows from it. On CPUs of one machine they are threads of one process")
+      ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
   return arguments;
 }
 
@@ -34,6 +39,7 @@ std::vector<std::string> worker_line(const RunArguments& arguments) {
   std::vector<std::string> line{launch::worker_path(), arguments.config};
   for (const std::string& text : arguments.overrides) line.insert(line.end(), {"--set", text});
   if (arguments.json) line.push_back("--json");
+  if (arguments.ranks > 0) line.insert(line.end(), {"--ranks", std::to_string(arguments.ranks)});
   if (arguments.clear_caches) line.push_back("--clear-caches");
   if (!arguments.checkpoint.empty()) line.insert(line.end(), {"--set", "data.checkpoint=" + arguments.checkpoint});
   if (!arguments.division.empty()) line.insert(line.end(), {"--set", "submission.division=" + arguments.division});

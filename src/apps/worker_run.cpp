@@ -11,6 +11,7 @@
 #include "apps/outcome.h"
 #include "apps/plan_print.h"
 #include "apps/preflight.h"
+#include "apps/ranks.h"
 #include "apps/worker_profile.h"
 #include "timetrial/base/build.h"
 #include "timetrial/base/clock.h"
@@ -53,7 +54,7 @@ int64_t drawn_seed() {
   return static_cast<int64_t>(entropy() % 0xFFFFFFFFU) + 1;
 }
 
-Device device_of(const RunConfig& config) {
+Device device_of(const RunConfig& config, int local_rank) {
   if (config.device.kind == DeviceKind::cpu) return {};
   if (!build::has_cuda)
     throw ConfigError("/device/kind",
@@ -63,7 +64,12 @@ Device device_of(const RunConfig& config) {
                       "no CUDA device can be used on this machine (nvidia-smi lists them); use \"cpu\"");
   if (config.device.dtype == DType::f64)
     throw ConfigError("/device/dtype", "CUDA computes in f32 and bf16; f64 is for the CPU alone");
-  return {.kind = config.device.kind};
+  if (local_rank >= device_count(DeviceKind::cuda))
+    throw ConfigError("/device/kind",
+                      fmt::format("rank {} of this host has no CUDA device of its own, there are {}; start "
+                                  "as many ranks per host as there are devices",
+                                  local_rank, device_count(DeviceKind::cuda)));
+  return {.kind = config.device.kind, .index = local_rank};
 }
 
 // Weights come from the checkpoint that the run names, if it names one.
@@ -112,7 +118,7 @@ void save_checkpoint(Executor& executor, const RunConfig& config, const Workload
                executor.stream());
 }
 
-IndexedDataSpec data_spec(const RunConfig& config) {
+IndexedDataSpec data_spec(const RunConfig& config, int data_rank) {
   return {.train_prefixes = config.data.train,
           .train_weights = config.data.train_weights,
           .validation_prefix = config.data.validation,
@@ -122,61 +128,99 @@ IndexedDataSpec data_spec(const RunConfig& config) {
           .micro_batch = config.train.micro_batch,
           .training_samples = config.train.max_steps * config.train.global_batch,
           .evaluation_samples = config.evaluation.samples,
-          .evaluation_batch = config.train.micro_batch,
+          .evaluation_batch = config.train.micro_batch * config.parallel.data,
           .seed = static_cast<uint32_t>(config.train.seed),
+          .dp_rank = data_rank,
+          .dp_size = config.parallel.data,
           .training_sampler = config.train.sampler,
           .evaluation_order = config.evaluation.order};
 }
 
-// What every run does first: seed, platform, and the refusal of what this machine cannot hold.
-void prepare(RunConfig& config, const Workload& workload, Device device) {
-  if (config.train.seed == 0) config.train.seed = drawn_seed();
-  if (config.submission.platform.empty()) config.submission.platform = processor_name();
-  check_memory(plan_memory(*workload.make_model(config, device), config));
-  check_checkpoint(config, workload, config.data.checkpoint);
+// Data-parallel ranks where so many are there in all.
+int data_ranks(const ParallelPlan& plan, int64_t ranks) {
+  const int64_t others = int64_t{plan.tensor} * plan.pipeline * plan.context;
+  if (ranks % others == 0) return static_cast<int>(ranks / others);
+  throw UserError(fmt::format("--ranks {} is no multiple of tp {} x pp {} x cp {} = {}; use {} or {}", ranks,
+                              plan.tensor, plan.pipeline, plan.context, others,
+                              std::max<int64_t>(ranks / others, 1) * others, (ranks / others + 1) * others));
 }
 
-}  // namespace
+// What a rank is made of before its log and its model are.
+struct Rank {
+  RunConfig config;  // seed and platform filled in, the same on all ranks
+  Device device;
+  std::optional<std::string> warning;
+  std::unique_ptr<ProcessMesh> mesh;
+  std::unique_ptr<DataProvider> data;
+  bool first = true;  // prints, logs and saves for all
+};
+
+// What every run does first: threads, seed, platform, and the refusal of what this machine cannot hold or read. Nothing
+// is written before all ranks are through.
+Rank prepare(RunConfig config, const Workload& workload, comm::Bootstrap& bootstrap, bool trains) {
+  Rank rank;
+  rank.first = bootstrap.rank() == 0;
+  rank.warning = set_threads(config, {.ranks_on_cores = ranks_on_same_cores(bootstrap), .print = rank.first});
+  rank.device = device_of(config, bootstrap.local_rank());
+  if (config.train.seed == 0)
+    config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
+  if (config.submission.platform.empty()) config.submission.platform = bootstrap.all_gather(processor_name()).front();
+  check_memory(plan_memory(*workload.make_model(config, rank.device), config), bootstrap.local_size());
+  check_checkpoint(config, workload, config.data.checkpoint);
+  rank.mesh = std::make_unique<ProcessMesh>(
+      config.parallel,
+      bootstrap.make_world(rank.device, {.init = config.cluster.init_deadline, .call = config.cluster.init_deadline}));
+  IndexedDataSpec spec = data_spec(config, rank.mesh->data_rank());
+  if (!trains) spec.training_samples = 0;
+  rank.data = std::make_unique<IndexedDataProvider>(spec);
+  bootstrap.all_gather("ready");
+  rank.config = std::move(config);
+  return rank;
+}
+
+// The folder and the log of the run; on ranks after the first a log that writes nothing.
+std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches) {
+  if (!rank.first) return std::make_unique<RunLog>();
+  make_output_folder(rank.config);
+  auto log = std::make_unique<RunLog>(rank.config);
+  log->init_start(clear_caches);
+  log->configuration(rank.config, rank.data->training_samples());
+  if (rank.warning) log->warning(*rank.warning);
+  return log;
+}
 
 // The log of an evaluation alone has no training in it, says so, and never claims success.
-int evaluate_only(RunConfig config, const Workload& workload, const RunOptions& options,
-                  const std::atomic<int>& interrupt) {
-  if (config.data.checkpoint.empty())
-    throw UserError("--eval-only needs weights: give --checkpoint DIR, a folder of safetensors");
-  const std::optional<std::string> warning = set_threads(config);
-  const Device device = device_of(config);
-  prepare(config, workload, device);
-  IndexedDataSpec spec = data_spec(config);
-  spec.training_samples = 0;
-  IndexedDataProvider data(spec);
-  if (options.clear_caches) drop_file_caches();
-  make_output_folder(config);
-  RunLog log(config);
-  log.init_start(options.clear_caches);
-  log.configuration(config, data.training_samples());
-  if (warning) log.warning(*warning);
-  log.evaluation_only();
-  const auto model = workload.make_model(config, device);
-  Executor executor(*model, config, device);
+int evaluate_rank(const RunConfig& asked, const Workload& workload, const RunOptions& options,
+                  const std::atomic<int>& interrupt, comm::Bootstrap& bootstrap) {
+  Rank rank = prepare(asked, workload, bootstrap, false);
+  const RunConfig& config = rank.config;
+  if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
+  const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches);
+  log->evaluation_only();
+  const auto model = workload.make_model(config, rank.device);
+  Executor executor(*model, config, rank.device, rank.mesh.get());
   choose_weights(executor, config, workload);
   executor.initialize(static_cast<uint64_t>(config.train.seed));
-  log.init_stop();
-  log.run_start();
-  log.flush();
+  log->init_stop();
+  log->run_start();
+  log->flush();
   const double started = monotonic_seconds();
-  log.evaluation_start(0);
-  const std::optional<double> mean = evaluate_all(executor, data, config.model.sequence_length, interrupt);
+  log->evaluation_start(0);
+  const std::optional<double> mean = evaluate_all(executor, *rank.data, config.model.sequence_length, interrupt);
   if (!mean) {
-    log.run_stop("aborted", 0);
-    fmt::print("{}/{}  evaluation interrupted; the log is closed as aborted  log: {}\n", config.workload,
-               config.variant, log.path());
+    log->run_stop("aborted", 0);
+    if (rank.first)
+      fmt::print("{}/{}  evaluation interrupted; the log is closed as aborted  log: {}\n", config.workload,
+                 config.variant, log->path());
     return 128 + interrupt;
   }
   const double loss = *mean;
   const double seconds = monotonic_seconds() - started;
-  log.evaluation_result({.step = 0, .samples = 0, .loss = loss, .seconds = seconds});
-  log.evaluation_stop(0);
-  log.run_stop("aborted", 0);
+  log->evaluation_result({.step = 0, .samples = 0, .loss = loss, .seconds = seconds});
+  log->evaluation_stop(0);
+  log->run_stop("aborted", 0);
+  const int code = std::isfinite(loss) ? kSuccess : kFailedCheck;
+  if (!rank.first) return code;
   if (options.json) {
     fmt::print("{}\n", Json{{"schema", "timetrial.evaluation.1"},
                             {"workload", config.workload},
@@ -186,47 +230,64 @@ int evaluate_only(RunConfig config, const Workload& workload, const RunOptions& 
                             {"evaluation_loss", std::isfinite(loss) ? Json(loss) : Json(nullptr)},
                             {"sequences", config.evaluation.samples},
                             {"seconds", seconds},
-                            {"log", log.path()}}
+                            {"log", log->path()}}
                            .dump(2));
   } else {
     fmt::print("{}/{}  evaluation loss {:.6f} over {} sequences of {} tokens in {:.1f} s  checkpoint: {}  log: {}\n",
                config.workload, config.variant, loss, config.evaluation.samples, config.model.sequence_length, seconds,
-               config.data.checkpoint, log.path());
+               config.data.checkpoint, log->path());
   }
-  return std::isfinite(loss) ? kSuccess : kFailedCheck;
+  return code;
 }
 
-int train(RunConfig config, const Workload& workload, const RunOptions& options, const std::atomic<int>& interrupt) {
-  const std::optional<std::string> warning = set_threads(config);
-  const Device device = device_of(config);
-  prepare(config, workload, device);
-  IndexedDataProvider data(data_spec(config));
-  if (options.clear_caches) drop_file_caches();  // before the output folder: a refused run leaves nothing behind
-  auto reporter = make_progress(config, stderr);
-  if (!options.metrics.empty()) reporter = make_metrics(options.metrics, std::move(reporter));
-  make_output_folder(config);
-  RunLog log(config);
-  log.init_start(options.clear_caches);
-  log.configuration(config, data.training_samples());
-  if (warning) log.warning(*warning);
+int train_rank(const RunConfig& asked, const Workload& workload, const RunOptions& options,
+               const std::atomic<int>& interrupt, comm::Bootstrap& bootstrap) {
+  Rank rank = prepare(asked, workload, bootstrap, true);
+  const RunConfig& config = rank.config;
+  // Before the output folder: a refused run leaves nothing behind.
+  if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
+  auto reporter = rank.first ? make_progress(config, stderr) : make_silence();
+  if (rank.first && !options.metrics.empty()) reporter = make_metrics(options.metrics, std::move(reporter));
+  const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches);
   const bool benchmark = is_benchmark(workload);
-  if (!benchmark) log.warning(fmt::format("{} is no MLPerf benchmark, and no result", config.workload));
+  if (!benchmark) log->warning(fmt::format("{} is no MLPerf benchmark, and no result", config.workload));
 
-  const auto model = workload.make_model(config, device);
-  Executor executor(*model, config, device);
+  const auto model = workload.make_model(config, rank.device);
+  Executor executor(*model, config, rank.device, rank.mesh.get());
   choose_weights(executor, config, workload);
   if (!options.metrics.empty()) executor.measure_expert_load();
-  const RunResult result = Trainer(config, executor, data, log, *reporter, interrupt).run();
+  const RunResult result = Trainer(config, executor, *rank.data, *log, *reporter, interrupt).run();
+  if (!rank.first) return exit_code_of(result, true);
 
   save_checkpoint(executor, config, workload);  // after the clock has stopped
-  const Verdict verdict = judge(log.path(), benchmark);
+  const Verdict verdict = judge(log->path(), benchmark);
   if (options.json) {
-    fmt::print("{}\n", outcome_json(config, result, verdict, log.path()).dump(2));
+    fmt::print("{}\n", outcome_json(config, result, verdict, log->path()).dump(2));
   } else {
     if (!benchmark) fmt::print("{}\n", time_per_step(result));
-    fmt::print("{}\n", outcome_text(config, result, verdict, log.path()));
+    fmt::print("{}\n", outcome_text(config, result, verdict, log->path()));
   }
-  return exit_code_of(result, verdict.passed, interrupt);
+  return exit_code_of(result, verdict.passed);
+}
+
+}  // namespace
+
+int evaluate_only(const RunConfig& config, const Workload& workload, const RunOptions& options,
+                  const std::atomic<int>& interrupt) {
+  if (config.data.checkpoint.empty())
+    throw UserError("--eval-only needs weights: give --checkpoint DIR, a folder of safetensors");
+  require_trainable(config.parallel);
+  return on_every_rank(config, options.environment, [&](comm::Bootstrap& bootstrap) {
+    return evaluate_rank(config, workload, options, interrupt, bootstrap);
+  });
+}
+
+int train(const RunConfig& config, const Workload& workload, const RunOptions& options,
+          const std::atomic<int>& interrupt) {
+  require_trainable(config.parallel);
+  return on_every_rank(config, options.environment, [&](comm::Bootstrap& bootstrap) {
+    return train_rank(config, workload, options, interrupt, bootstrap);
+  });
 }
 
 int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interrupt) {
@@ -234,28 +295,37 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   for (const std::string& text : arguments.overrides) overrides.push_back(split_override(text));
   const Json user = read_config_file(arguments.config);
   const auto workload = find_workload(workload_of(user, overrides));
-  const RunConfig config = parse_run_config(user, workload->benchmark(), config_name(arguments.config), overrides);
-  check_world(config.parallel, read_environment(), arguments.config);
+  RunConfig config = parse_run_config(user, workload->benchmark(), config_name(arguments.config), overrides);
+  if (arguments.ranks > 0) {
+    overrides.emplace_back("parallel.dp", std::to_string(data_ranks(config.parallel, arguments.ranks)));
+    config = parse_run_config(user, workload->benchmark(), config_name(arguments.config), overrides);
+  }
+  const Environment environment = read_environment();
+  if (!arguments.plan && environment.rank) check_world(config.parallel, environment, arguments.config);
   if (arguments.profile > 0) {
+    if (config.parallel.world_size() > 1)
+      throw ConfigError("/parallel/dp", "profile looks at one rank; set every axis of parallel to 1");
     if (config.device.kind == DeviceKind::cuda)
       throw ConfigError("/device/kind", "profile times ops on the CPU alone; use \"cpu\"");
-    set_threads(config);
-    RunConfig prepared = config;
-    prepare(prepared, *workload, device_of(config));
-    IndexedDataProvider data(data_spec(prepared));
-    return profile(prepared, *workload, data, arguments.profile, arguments.json);
+    const auto alone = comm::make_single_bootstrap();
+    const Rank rank = prepare(config, *workload, *alone, true);
+    return profile(rank.config, *workload, *rank.data, arguments.profile, arguments.json);
   }
   if (!arguments.verify_checkpoint.empty()) return verify_checkpoint(config, *workload, arguments.verify_checkpoint);
-  const RunOptions options{
-      .clear_caches = arguments.clear_caches, .json = arguments.json, .metrics = arguments.metrics};
+  const RunOptions options{.clear_caches = arguments.clear_caches,
+                           .json = arguments.json,
+                           .metrics = arguments.metrics,
+                           .environment = environment};
   if (!arguments.plan && arguments.evaluate_only) return evaluate_only(config, *workload, options, interrupt);
   // A dry run is refused as the run would be; a plan shows whatever was asked for.
   if (is_benchmark(*workload) && (!arguments.plan || !arguments.command.empty()))
     refuse_rule_breaches(rule_breaches(user, workload->benchmark(), overrides, config));
   if (!arguments.plan) return train(config, *workload, options, interrupt);
 
-  set_threads(config);  // scratch grows with them
-  const auto model = workload->make_model(config, device_of(config));
+  // Scratch grows with threads, and this machine stands for every host.
+  const int neighbours = std::min(config.cluster.ranks_per_host, config.parallel.world_size());
+  set_threads(config, {.ranks_on_cores = neighbours, .print = true});
+  const auto model = workload->make_model(config, device_of(config, 0));
   if (arguments.json) {
     Json plan = plan_json(config, *model);
     if (!arguments.command.empty()) plan["command"] = arguments.command;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "timetrial/config/environment.h"
 #include "timetrial/config/run_config.h"
 
 namespace timetrial {
@@ -18,6 +19,7 @@ struct WorkerArguments {
   std::string config;
   std::vector<std::string> overrides;
   bool plan = false, json = false, clear_caches = false;
+  int64_t ranks = 0;    // in all; sets the data-parallel ones; 0: as the config says
   int64_t profile = 0;  // steps to profile instead of training
   bool evaluate_only = false;
   std::string metrics;            // file for step metrics; empty: none
@@ -27,13 +29,15 @@ struct WorkerArguments {
 
 struct RunOptions {
   bool clear_caches = false;
-  bool json = false;         // the outcome as one JSON object instead of a sentence
-  std::string metrics = {};  // file for step metrics; empty: none
+  bool json = false;             // the outcome as one JSON object instead of a sentence
+  std::string metrics = {};      // file for step metrics; empty: none
+  Environment environment = {};  // who started this process
 };
 
-// Trains `workload` as configured and prints the one line of the outcome; returns the exit code. Tests come in here
-// with a workload that is wrong on purpose.
-int train(RunConfig config, const Workload& workload, const RunOptions& options, const std::atomic<int>& interrupt);
+// Trains `workload` as configured on all ranks that this process is, rank 0 prints the one line of the outcome; returns
+// the exit code. Tests come in here with a workload that is wrong on purpose.
+int train(const RunConfig& config, const Workload& workload, const RunOptions& options,
+          const std::atomic<int>& interrupt);
 
 // Throws UserError and Error; returns the exit code otherwise. `interrupt` becomes a signal's number.
 int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interrupt);

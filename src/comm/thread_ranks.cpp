@@ -196,10 +196,11 @@ void run_thread_ranks(int ranks, const std::function<void(Bootstrap&)>& rank) {
   TIMETRIAL_CHECK(ranks > 0, "{} ranks", ranks);
   Process process(ranks);
   std::mutex mutex;
-  std::exception_ptr first;
-  const auto failed = [&](ThreadBootstrap& bootstrap, const std::string& what) {
+  std::exception_ptr cause, echo;  // an error of a rank's own; what others say about it
+  const auto failed = [&](ThreadBootstrap& bootstrap, const std::string& what, bool own) {
     {
       const std::lock_guard lock(mutex);
+      std::exception_ptr& first = own ? cause : echo;
       if (!first) first = std::current_exception();
     }
     bootstrap.abort(fmt::format("rank {} ended: {}", bootstrap.rank(), what));
@@ -211,15 +212,18 @@ void run_thread_ranks(int ranks, const std::function<void(Bootstrap&)>& rank) {
       ThreadBootstrap bootstrap(process, index);
       try {
         rank(bootstrap);
+      } catch (const CommError& error) {
+        failed(bootstrap, error.what(), false);
       } catch (const std::exception& error) {
-        failed(bootstrap, error.what());
+        failed(bootstrap, error.what(), true);
       } catch (...) {
-        failed(bootstrap, "for an unknown reason");
+        failed(bootstrap, "for an unknown reason", true);
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  if (first) std::rethrow_exception(first);
+  if (cause) std::rethrow_exception(cause);
+  if (echo) std::rethrow_exception(echo);
 }
 
 }  // namespace timetrial::comm

@@ -212,13 +212,23 @@ std::vector<Field> machine_fields() {
   using D = DeviceConfig;
   const auto plan = [](auto member) { return at(&RunConfig::parallel, member); };
   const auto device = [](auto member) { return at(&RunConfig::device, member); };
+  const auto cluster = [](auto member) { return at(&RunConfig::cluster, member); };
   const WholeRange ranks{1, 1000000};
+  using C = ClusterConfig;
   return {
       otherwise(1, whole({"parallel.dp", "data-parallel ranks"}, ranks, plan(&P::data))),
       otherwise(1, whole({"parallel.tp", "tensor-parallel ranks"}, ranks, plan(&P::tensor))),
       otherwise(1, whole({"parallel.pp", "pipeline stages"}, ranks, plan(&P::pipeline))),
       otherwise(1, whole({"parallel.cp", "context-parallel ranks"}, ranks, plan(&P::context))),
       otherwise(1, whole({"parallel.ep", "expert-parallel ranks"}, ranks, plan(&P::expert))),
+      otherwise(8, whole({"cluster.ranks_per_host", "ranks on each host, for their placement"}, {1, 4096},
+                         cluster(&C::ranks_per_host))),
+      otherwise(int64_t{32} << 20, whole({"cluster.bucket_bytes", "bytes of gradients that are reduced at once"},
+                                         {1, int64_t{1} << 40}, cluster(&C::bucket_bytes))),
+      otherwise(600.0, real({"cluster.init_deadline", "seconds that a rank waits for the others until the first step"},
+                            kPositive, cluster(&C::init_deadline))),
+      otherwise(30.0, real({"cluster.step_deadline", "the same later; at least five median steps in any case"},
+                           kPositive, cluster(&C::step_deadline))),
       otherwise("cpu", choice<DeviceKind>({"device.kind", "what a rank computes on"},
                                           {{"cpu", DeviceKind::cpu}, {"cuda", DeviceKind::cuda}}, device(&D::kind))),
       otherwise(0, whole({"device.threads", "CPU threads of a rank; 0: one per core"}, {0, 4096}, device(&D::threads))),

@@ -75,7 +75,7 @@ void validate(const RunConfig& run) {
   if (run.name.empty()) throw ConfigError("/name", "is empty; the config file needs a name before its .json");
   config::require_loggable(run.name, "/name");
   validate(run.model, "/model");
-  validate(run.parallel);
+  validate(run.parallel, run.model, run.cluster.ranks_per_host);
   validate_batches(run);
   validate_storage(run);
   validate_schedule(run.train);

@@ -67,6 +67,42 @@ void Stream::synchronize() const {
   }
 }
 
+StreamPoint::StreamPoint(Device device) : device_(device) {
+  if (device.kind == DeviceKind::cpu) return;
+  if constexpr (build::has_cuda) {
+    handle_ = cuda::create_point(device.index);
+  } else {
+    no_cuda();
+  }
+}
+
+StreamPoint::~StreamPoint() {
+  if constexpr (build::has_cuda) {
+    if (handle_) cuda::destroy_point(handle_);
+  }
+}
+
+StreamPoint::StreamPoint(StreamPoint&& other) noexcept
+    : device_(other.device_), handle_(std::exchange(other.handle_, nullptr)) {}
+
+StreamPoint& StreamPoint::operator=(StreamPoint&& other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(handle_, other.handle_);
+  return *this;
+}
+
+void StreamPoint::set(StreamRef stream) {
+  if constexpr (build::has_cuda) {
+    if (handle_) cuda::set_point(handle_, stream.handle);
+  }
+}
+
+void StreamPoint::hold(StreamRef stream) const {
+  if constexpr (build::has_cuda) {
+    if (handle_) cuda::hold_at_point(handle_, stream.handle);
+  }
+}
+
 Buffer::Buffer(Device device, size_t bytes) : device_(device), bytes_(bytes) {
   if (bytes == 0) return;
   if (device.kind == DeviceKind::cuda) {

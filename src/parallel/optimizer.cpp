@@ -32,12 +32,13 @@ void Optimizer::set_scalars(const ops::StepScalars& scalars, StreamRef stream) {
   copy_bytes(scalars_.view().raw(), scalars_.view().device(), &scalars, {}, sizeof(scalars), stream);
 }
 
-void Optimizer::update(StreamRef stream) {
+void Optimizer::update(StreamRef stream, const SumOverRanks& sum_over_ranks) {
   fill_zero(squared_.view().raw(), squared_.view().bytes(), stream);
   for (const ParameterStore::Group& group : store_.groups()) {
     const Tensor gradient = group.gradients.rows(group.shard_begin, group.shard_end);
     ops::squared_norm({.out = squared_, .gradient = gradient}, group.segments, stream);
   }
+  if (sum_over_ranks) sum_over_ranks(squared_);
   ops::clip_coefficient(
       {.norm = norm_, .coefficient = coefficient_, .squared = squared_, .clip_norm = settings_.clip_norm}, stream);
   for (const ParameterStore::Group& group : store_.groups()) {

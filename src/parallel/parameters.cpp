@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "timetrial/base/json.h"
 #include "timetrial/ops/expert_bias.h"
@@ -34,13 +35,18 @@ std::vector<GroupLayout> lay_out(const ParameterList& list, OptimizerShard shard
   std::vector<GroupLayout> layouts;
   for (ReduceGroup reduce : {ReduceGroup::dense, ReduceGroup::expert}) {
     GroupLayout layout{reduce, {}, 0};
+    const auto close = [&] {
+      if (layout.members.empty()) return;
+      layout.elements = padded(layout.elements, shard.count);
+      layouts.push_back(std::exchange(layout, {reduce, {}, 0}));
+    };
     for (int i = list.size() - 1; i >= 0; --i) {
       if (!list.specs()[i].trainable || list.specs()[i].reduce != reduce) continue;
       layout.members.push_back(i);
       layout.elements += list.specs()[i].shape.elements();
+      if (shard.count > 1 && layout.elements >= shard.bucket_elements) close();
     }
-    layout.elements = padded(layout.elements, shard.count);
-    if (!layout.members.empty()) layouts.push_back(std::move(layout));
+    close();
   }
   return layouts;
 }
@@ -130,6 +136,7 @@ ParameterStore::ParameterStore(const ParameterList& list, DType dtype, Device de
   for (const GroupLayout& layout : lay_out(list, shard)) {
     Group group;
     group.reduce = layout.reduce;
+    group.first_parameter = layout.members.back();
     const int64_t own = layout.elements / shard.count;
     group.shard_begin = own * shard.index;
     group.shard_end = group.shard_begin + own;
@@ -172,6 +179,7 @@ Tensor ParameterStore::weight(ParamId id) const {
   const Place place = places_.at(static_cast<size_t>(id.index));
   const Shape shape = list_[id].shape;
   if (place.group < 0) return state_.view().rows(place.begin, place.begin + shape.elements()).reshape(shape);
+  if (watcher_.needed) watcher_.needed(static_cast<size_t>(place.group));
   return groups_[place.group].weights.rows(place.begin, place.begin + shape.elements()).reshape(shape);
 }
 
@@ -182,7 +190,19 @@ Tensor ParameterStore::grad(ParamId id) const {
   return groups_[place.group].gradients.rows(place.begin, place.begin + shape.elements()).reshape(shape);
 }
 
-void ParameterStore::grad_ready(ParamId id) { ++ready_.at(static_cast<size_t>(id.index)); }
+void ParameterStore::grad_ready(ParamId id) {
+  const int contributions = ++ready_.at(static_cast<size_t>(id.index));
+  if (expected_ == 0 || contributions != list_[id].uses * expected_) return;
+  const auto bucket = static_cast<size_t>(places_[static_cast<size_t>(id.index)].group);
+  if (--incomplete_.at(bucket) == 0 && watcher_.filled) watcher_.filled(bucket);
+}
+
+void ParameterStore::expect(int micro_batches) {
+  expected_ = micro_batches;
+  incomplete_.assign(groups_.size(), 0);
+  for (const Place& place : places_)
+    if (place.group >= 0) ++incomplete_[static_cast<size_t>(place.group)];
+}
 
 void ParameterStore::check_all_ready(int micro_batches) {
   for (int i = 0; i < list_.size(); ++i) {
@@ -257,7 +277,10 @@ std::string ParameterStore::weights_hash(StreamRef stream) const {
       hashes += hash_text(piece);
     }
   };
-  for (const Group& group : groups_) add(group.weights);
+  for (size_t bucket = 0; bucket < groups_.size(); ++bucket) {
+    if (watcher_.needed) watcher_.needed(bucket);
+    add(groups_[bucket].weights);
+  }
   if (state_.view().elements() > 0) add(state_.view());
   return hash_text(hashes);
 }

@@ -28,15 +28,17 @@ std::vector<Stash> make_stashes(const Plan& plan, int slots, Device device) {
 
 }  // namespace
 
-Executor::Executor(const Model& model, const RunConfig& config, Device device)
-    : model_(model),
+Executor::Executor(const Model& model, const RunConfig& config, Device device, ProcessMesh* mesh)
+    : one_rank_(mesh == nullptr ? std::make_unique<ProcessMesh>() : nullptr),
+      mesh_(mesh == nullptr ? *one_rank_ : *mesh),
+      model_(model),
       length_(config.model.sequence_length),
       micro_rows_(config.train.micro_batch),
       micros_(config.accumulation()),
       stream_(device),
       plan_(plan_execution(model, micro_rows_ * length_)),
       schedule_(make_accumulate_schedule(static_cast<int>(micros_))),
-      store_(model.parameters(), config.device.dtype, device),
+      store_(model.parameters(), config.device.dtype, device, optimizer_shard(config, mesh_.data_rank())),
       optimizer_(store_, settings_of(config.train), device),
       settings_(settings_of(config.train)),
       round_gradients_(config.train.gradient_storage == StateStorage::bf16),
@@ -49,8 +51,12 @@ Executor::Executor(const Model& model, const RunConfig& config, Device device)
       losses_(fine_type(config.device.dtype), {micro_rows_ * length_}, device),
       evaluation_sum_(fine_type(config.device.dtype), {1}, device),
       loss_sums_(fine_type(config.device.dtype), {3}, device),
+      signal_(DType::i32, {1}, device),
       host_ids_(static_cast<size_t>(micros_ * micro_rows_ * length_)),
-      host_labels_(host_ids_.size()) {
+      host_labels_(host_ids_.size()),
+      ranks_(store_, mesh_, stream_.ref(), round_gradients_) {
+  TIMETRIAL_CHECK(config.parallel == mesh_.plan(), "a mesh of {} data ranks for a run of {}", mesh_.data_size(),
+                  config.parallel.data);
   check_schedule(schedule_, static_cast<int>(micros_));
 }
 
@@ -101,7 +107,8 @@ void Executor::count_load(const Pass& pass) {
 }
 
 void Executor::execute(const Action& action) {
-  const double scale = 1.0 / static_cast<double>(micros_ * micro_rows_ * length_);
+  // The one place where the loss is divided: a mean over the tokens of the step on all data ranks.
+  const double scale = 1.0 / static_cast<double>(micros_ * micro_rows_ * length_ * mesh_.data_size());
   Pass context = pass(Mode::train, action.slot);
   context.loss_scale = scale;
   context.added = {.multi_token = loss_sum(1), .balance = loss_sum(2)};
@@ -114,13 +121,20 @@ void Executor::execute(const Action& action) {
     case Act::backward:
       model_.backward(micro_batch(action.micro * micro_rows_, micro_rows_), scale, context);
       context.stash.release();
-      if (round_gradients_) store_.round_gradients_to_bfloat16(stream_.ref());
+      // The last micro batch's buckets may be on their way already; they were rounded before.
+      if (round_gradients_ && (mesh_.alone() || action.micro + 1 < micros_))
+        store_.round_gradients_to_bfloat16(stream_.ref());
       return;
     case Act::update:
       store_.check_all_ready(static_cast<int>(micros_));
+      ranks_.queue_sum(loss_sums_, "loss");
+      ranks_.queue_sum(store_.all_expert_counts(), "tokens of each expert");
+      ranks_.queue_maximum(signal_, "signal");
+      ranks_.finish_gradients();
       store_.update_expert_biases(stream_.ref());
-      optimizer_.update(stream_.ref());
+      optimizer_.update(stream_.ref(), [this](const Tensor& squares) { ranks_.sum_now(squares, "gradient norm"); });
       if (round_moments_) store_.round_moments_to_bfloat16(stream_.ref());
+      ranks_.gather_weights();
       return;
   }
 }
@@ -132,14 +146,40 @@ void Executor::train_step(const HostBatch& batch, double learning_rate, int64_t 
   store_.zero_gradients(stream_.ref());
   load_.clear();
   fill_zero(loss_sums_.view().raw(), loss_sums_.view().bytes(), stream_.ref());
+  ranks_.begin_step(static_cast<int>(micros_));
   for (const Action& action : schedule_) execute(action);
 }
 
+void Executor::ask_to_stop(int signal) {
+  if (!mesh_.alone()) from_host_i32(signal_, {signal}, stream_.ref());
+}
+
+// A rank counts its own tokens; the step's are everybody's.
+std::vector<std::vector<int64_t>> Executor::load_of_all_ranks() {
+  if (mesh_.alone() || load_.empty()) return load_;
+  std::vector<double> mine;
+  for (const std::vector<int64_t>& layer : load_) mine.insert(mine.end(), layer.begin(), layer.end());
+  const std::vector<double> all = over_ranks(mine);
+  std::vector<std::vector<int64_t>> sums;
+  size_t at = 0;  // in one rank's values
+  for (const std::vector<int64_t>& layer : load_) {
+    std::vector<int64_t>& sum = sums.emplace_back(layer.size(), 0);
+    for (int64_t& tokens : sum) {
+      for (size_t other = at; other < all.size(); other += mine.size()) tokens += static_cast<int64_t>(all[other]);
+      ++at;
+    }
+  }
+  return sums;
+}
+
 StepResult Executor::result() {
+  ranks_.wait();
   const std::vector<double> losses = to_host(loss_sums_, stream_.ref());
   const AddedLossCounts added = model_.added_losses();
-  StepResult result{
-      .loss = losses[0], .gradient_norm = to_host(optimizer_.gradient_norm(), stream_.ref())[0], .expert_load = load_};
+  StepResult result{.loss = losses[0],
+                    .gradient_norm = to_host(optimizer_.gradient_norm(), stream_.ref())[0],
+                    .expert_load = load_of_all_ranks(),
+                    .signal = mesh_.alone() ? 0 : to_host_i32(signal_, stream_.ref())[0]};
   if (added.multi_token > 0) result.multi_token_loss = losses[1] / static_cast<double>(added.multi_token);
   if (added.balance > 0) result.aux_loss = losses[2] / static_cast<double>(added.balance);
   return result;

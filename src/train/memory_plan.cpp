@@ -36,13 +36,20 @@ ExecutionPlan plan_execution(const Model& model, int64_t tokens) {
   return plan;
 }
 
+OptimizerShard optimizer_shard(const RunConfig& config, int data_rank) {
+  const int64_t bytes = config.device.dtype == DType::f64 ? 8 : 4;  // of a gradient
+  return {.index = data_rank,
+          .count = config.parallel.data,
+          .bucket_elements = std::max<int64_t>(config.cluster.bucket_bytes / bytes, 1)};
+}
+
 MemoryPlan plan_memory(const Model& model, const RunConfig& config) {
   const int64_t tokens = config.train.micro_batch * config.model.sequence_length;
   const auto micros = static_cast<int>(config.accumulation());
   const ExecutionPlan plan = plan_execution(model, tokens);
   const int slots = slots_in_flight(make_accumulate_schedule(micros));
   const size_t fine = config.device.dtype == DType::f64 ? 8 : 4;
-  return {.parameters = ParameterStore::memory(model.parameters(), config.device.dtype),
+  return {.parameters = ParameterStore::memory(model.parameters(), config.device.dtype, optimizer_shard(config, 0)),
           .activations = plan.train.kept_bytes() * static_cast<size_t>(slots),
           .deferred = plan.train.deferred_bytes(),
           .scratch = plan.scratch_bytes(),

@@ -116,7 +116,16 @@ class Progress : public Reporter {
   TargetEstimate estimate_;
 };
 
+class Silence : public Reporter {
+ public:
+  void stage(const char*) override {}
+  void step(const StepReport&) override {}
+  void evaluation(const EvaluationReport&) override {}
+};
+
 }  // namespace
+
+std::unique_ptr<Reporter> make_silence() { return std::make_unique<Silence>(); }
 
 std::unique_ptr<Reporter> make_progress(const RunConfig& config, std::FILE* stream) {
   return std::make_unique<Progress>(config, stream);

@@ -14,7 +14,7 @@ Json at_samples(int64_t samples) { return {{"samples_count", samples}}; }
 
 }  // namespace
 
-RunLog::RunLog(const RunConfig& config) : writer_(config.output.folder + "/result_0.txt") {}
+RunLog::RunLog(const RunConfig& config) { writer_.emplace(config.output.folder + "/result_0.txt"); }
 
 RunLog::~RunLog() {
   try {
@@ -25,14 +25,16 @@ RunLog::~RunLog() {
 }
 
 void RunLog::init_start(bool caches_cleared) {
+  if (!writer_) return;
   started_ = true;
-  writer_.event("cache_clear", caches_cleared);
-  writer_.interval_start("init_start", nullptr);
+  writer_->event("cache_clear", caches_cleared);
+  writer_->interval_start("init_start", nullptr);
 }
 
 void RunLog::configuration(const RunConfig& config, int64_t training_samples) {
+  if (!writer_) return;
   const TrainConfig& train = config.train;
-  const auto put = [&](std::string_view key, const Json& value) { writer_.event(key, value); };
+  const auto put = [&](std::string_view key, const Json& value) { writer_->event(key, value); };
   put("submission_benchmark", config.workload);
   put("submission_org", config.submission.organization);
   put("submission_division", config.submission.division);
@@ -77,26 +79,36 @@ void RunLog::configuration(const RunConfig& config, int64_t training_samples) {
   std::vector<mllog::ScaledCheck> scaled;
   for (const ScaledRule& rule : config.scaled_rules)
     scaled.push_back({.key = rule.key, .description = rule.description, .expected = expected_value(config, rule.key)});
-  mllog::log_scaled_rules(writer_, scaled);
+  mllog::log_scaled_rules(*writer_, scaled);
 }
 
-void RunLog::evaluation_only() { writer_.event("timetrial_evaluation_only", true); }
-void RunLog::warning(const std::string& text) { writer_.event("timetrial_warning", text); }
+void RunLog::evaluation_only() {
+  if (writer_) writer_->event("timetrial_evaluation_only", true);
+}
 
-void RunLog::init_stop() { writer_.interval_end("init_stop", nullptr); }
+void RunLog::warning(const std::string& text) {
+  if (writer_) writer_->event("timetrial_warning", text);
+}
+
+void RunLog::init_stop() {
+  if (writer_) writer_->interval_end("init_stop", nullptr);
+}
 
 void RunLog::run_start() {
+  if (!writer_) return;
   running_ = true;
-  writer_.interval_start("run_start", nullptr);
-  writer_.interval_start("epoch_start", nullptr, at_samples(0));
+  writer_->interval_start("run_start", nullptr);
+  writer_->interval_start("epoch_start", nullptr, at_samples(0));
 }
 
 void RunLog::block_start(int64_t samples) {
+  if (!writer_) return;
   in_block_ = true;
-  writer_.interval_start("block_start", nullptr, at_samples(samples));
+  writer_->interval_start("block_start", nullptr, at_samples(samples));
 }
 
 void RunLog::train_step(const StepReport& report, double seconds) {
+  if (!writer_) return;
   samples_ = report.samples;
   Json stats = {{"reduced_train_loss", report.loss},
                 {"train_step_time", seconds},
@@ -104,35 +116,40 @@ void RunLog::train_step(const StepReport& report, double seconds) {
                 {"learning_rate", report.learning_rate}};
   if (report.multi_token_loss) stats["multi_token_loss"] = *report.multi_token_loss;
   if (report.aux_loss) stats["aux_loss"] = *report.aux_loss;
-  writer_.event("tracked_stats", stats, {{"samples_count", report.samples}, {"step", report.step}});
+  writer_->event("tracked_stats", stats, {{"samples_count", report.samples}, {"step", report.step}});
 }
 
 void RunLog::block_stop(int64_t samples) {
+  if (!writer_) return;
   in_block_ = false;
-  writer_.interval_end("block_stop", nullptr, at_samples(samples));
+  writer_->interval_end("block_stop", nullptr, at_samples(samples));
 }
 
 void RunLog::evaluation_start(int64_t samples) {
+  if (!writer_) return;
   in_evaluation_ = true;
-  writer_.interval_start("eval_start", nullptr, at_samples(samples));
+  writer_->interval_start("eval_start", nullptr, at_samples(samples));
 }
 
 void RunLog::evaluation_result(const EvaluationReport& report) {
-  writer_.event("eval_accuracy", report.loss, {{"samples_count", report.samples}, {"step", report.step}});
+  if (!writer_) return;
+  writer_->event("eval_accuracy", report.loss, {{"samples_count", report.samples}, {"step", report.step}});
 }
 
 void RunLog::evaluation_stop(int64_t samples) {
+  if (!writer_) return;
   in_evaluation_ = false;
-  writer_.interval_end("eval_stop", nullptr, at_samples(samples));
+  writer_->interval_end("eval_stop", nullptr, at_samples(samples));
 }
 
 void RunLog::run_stop(const std::string& status, int64_t samples) {
+  if (!writer_) return;
   closed_ = true;
   if (in_evaluation_) evaluation_stop(samples);
   if (in_block_) block_stop(samples);
-  if (running_) writer_.interval_end("epoch_stop", nullptr, at_samples(samples));
-  writer_.interval_end("run_stop", nullptr, {{"samples_count", samples}, {"status", status}});
-  writer_.flush();
+  if (running_) writer_->interval_end("epoch_stop", nullptr, at_samples(samples));
+  writer_->interval_end("run_stop", nullptr, {{"samples_count", samples}, {"status", status}});
+  writer_->flush();
 }
 
 }  // namespace timetrial

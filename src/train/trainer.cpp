@@ -44,13 +44,24 @@ std::optional<double> evaluate_all(Executor& executor, DataProvider& data, int64
                                    const std::atomic<int>& interrupt) {
   const auto batches = data.evaluation();
   const int64_t total = data.evaluation_samples();
-  double sum = 0;
-  for (int64_t rows = 0; rows < total;) {
-    if (interrupt != 0) return std::nullopt;
+  double loss = 0, sum = 0;  // of this rank's last batch; of all ranks' batches so far, added in rank order
+  int64_t rows = 0, done = 0;
+  for (;;) {
+    const std::vector<double> all =
+        executor.over_ranks({loss, static_cast<double>(rows), static_cast<double>(interrupt.load())});
+    bool interrupted = false;
+    for (size_t rank = 0; rank < all.size(); rank += 3) {
+      sum += all[rank];
+      done += static_cast<int64_t>(all[rank + 1]);
+      interrupted = interrupted || all[rank + 2] != 0;
+    }
+    if (interrupted) return std::nullopt;
+    if (done >= total) break;
     const HostBatch& batch = batches->next();
-    sum += executor.evaluate(batch);
-    rows += batch.rows;
+    loss = executor.evaluate(batch);
+    rows = batch.rows;
   }
+  TIMETRIAL_CHECK(done == total, "{} rows evaluated, {} asked for", done, total);
   return sum / static_cast<double>(total * sequence_length);
 }
 
@@ -62,18 +73,20 @@ Trainer::Trainer(const RunConfig& config, Executor& executor, DataProvider& data
       log_(log),
       reporter_(reporter),
       interrupt_(interrupt),
-      last_evaluation_(std::numeric_limits<double>::quiet_NaN()) {
+      last_evaluation_(std::numeric_limits<double>::quiet_NaN()),
+      deadline_(config.cluster) {
   TIMETRIAL_CHECK(data.evaluation_samples() == config.evaluation.samples,
                   "data has {} evaluation samples, the run asks {}", data.evaluation_samples(),
                   config.evaluation.samples);
 }
 
 RunResult Trainer::run() {
+  executor_.mesh().set_deadline(deadline_.seconds());
   reporter_.stage("warm-up on synthetic data");
   executor_.initialize(static_cast<uint64_t>(config_.train.seed));
   if (!warm_up()) {
     log_.run_stop("aborted", 0);
-    return {.outcome = Outcome::interrupted, .evaluation_loss = last_evaluation_};
+    return {.outcome = Outcome::interrupted, .evaluation_loss = last_evaluation_, .signal = signal_};
   }
   log_.init_stop();
 
@@ -90,7 +103,24 @@ RunResult Trainer::run() {
           .seconds = monotonic_seconds() - run_started_,
           .evaluation_loss = last_evaluation_,
           .last_step = last_step_,
-          .split = split_};
+          .split = split_,
+          .signal = interrupt_ != 0 ? interrupt_.load() : signal_};
+}
+
+// Before training the ranks can wait for each other: the largest number, so that one rank's signal stops all.
+int Trainer::agreed_signal() {
+  for (const double signal : executor_.over_ranks({static_cast<double>(interrupt_.load())}))
+    signal_ = std::max(signal_, static_cast<int>(signal));
+  return signal_;
+}
+
+// Data-parallel ranks that start apart stay apart, and no loss would show it.
+void Trainer::check_equal_weights(const std::string& hash) {
+  const auto part = [&](size_t begin) { return static_cast<double>(std::stoull(hash.substr(begin, 12), nullptr, 16)); };
+  const std::vector<double> all = executor_.over_ranks({part(0), part(12)});
+  for (size_t rank = 0; rank * 2 < all.size(); ++rank)
+    TIMETRIAL_CHECK(all[rank * 2] == all[0] && all[rank * 2 + 1] == all[1],
+                    "rank {} starts with other weights than rank 0", rank);
 }
 
 // A learning rate of 0 leaves the weights as they are to the last bit; expert biases move all the same and are put
@@ -100,14 +130,15 @@ bool Trainer::warm_up() {
   const std::vector<double> buffers = executor_.parameters().buffers(executor_.stream());
   const HostBatch batch = synthetic_batch(config_, config_.accumulation() * config_.train.micro_batch);
   for (int i = 0; i < kWarmUpSteps; ++i) {
-    if (interrupt_ != 0) return false;
+    if (agreed_signal() != 0) return false;
     executor_.train_step(batch, 0, i);
   }
-  if (interrupt_ != 0) return false;
+  if (agreed_signal() != 0) return false;
   executor_.evaluate(synthetic_batch(config_, config_.train.micro_batch));
   executor_.zero_moments();
   executor_.parameters().set_buffers(buffers, executor_.stream());
   TIMETRIAL_CHECK(executor_.parameters().weights_hash(executor_.stream()) == before, "warm-up changed the weights");
+  check_equal_weights(before);
   return true;
 }
 
@@ -115,7 +146,8 @@ Outcome Trainer::train(BatchSource& batches) {
   const int64_t interval = config_.evaluation_interval_steps(), first = config_.first_evaluation_step();
   log_.block_start(0);
   while (steps_ < config_.train.max_steps) {
-    if (interrupt_ != 0) {
+    // With many ranks each goes by what all have learnt with a step's result, so that they stop after the same step.
+    if (executor_.mesh().alone() ? interrupt_ != 0 : signal_ != 0) {
       collect();  // the last step counts, so its numbers belong into the log
       return Outcome::interrupted;
     }
@@ -145,6 +177,7 @@ void Trainer::step(BatchSource& batches) {
   const double learning_rate = learning_rate_at(config_.train, steps_);
   {
     const Stopwatch working(split_.step);
+    if (interrupt_ != 0) executor_.ask_to_stop(interrupt_);
     executor_.train_step(batch, learning_rate, steps_);
   }
   queued_ = {.step = steps_, .learning_rate = learning_rate, .started = started};
@@ -175,6 +208,9 @@ void Trainer::collect() {
                           .expert_load = result.expert_load};
   queued_.reset();
   last_step_ = report;
+  signal_ = std::max(signal_, result.signal);
+  deadline_.add(seconds);
+  executor_.mesh().set_deadline(deadline_.seconds());
   finite_ = finite_ && std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
   {
     const Stopwatch logging(split_.log);
@@ -188,7 +224,10 @@ std::optional<double> Trainer::evaluate() {
   const Stopwatch evaluating(split_.evaluation);
   log_.evaluation_start(samples());
   const std::optional<double> loss = evaluate_all(executor_, data_, config_.model.sequence_length, interrupt_);
-  if (!loss) return std::nullopt;
+  if (!loss) {
+    agreed_signal();
+    return std::nullopt;
+  }
   last_evaluation_ = *loss;
   const EvaluationReport report{
       .step = steps_, .samples = samples(), .loss = last_evaluation_, .seconds = monotonic_seconds() - run_started_};

@@ -66,6 +66,14 @@ struct DeviceConfig {
   bool operator==(const DeviceConfig&) const = default;
 };
 
+// How ranks are spread over hosts and talk to each other.
+struct ClusterConfig {
+  int ranks_per_host = 8;                          // as the plan places them
+  int64_t bucket_bytes = int64_t{32} << 20;        // of gradients that are reduced at once
+  double init_deadline = 600, step_deadline = 30;  // seconds; Trainer says how long a step's really is
+  bool operator==(const ClusterConfig&) const = default;
+};
+
 // What the log says about who ran it.
 struct SubmissionConfig {
   std::string organization, platform, division, status;  // platform empty: the worker puts the host's CPU name
@@ -96,6 +104,7 @@ struct RunConfig {
   TrainConfig train;
   EvaluationConfig evaluation;
   ParallelPlan parallel;
+  ClusterConfig cluster;
   DeviceConfig device;
   SubmissionConfig submission;
   OutputConfig output;

@@ -45,6 +45,22 @@ class Stream {
   OpObserver* observer_ = nullptr;
 };
 
+// A point in the work of one stream that other streams can wait for. On the CPU everything queued is done.
+class StreamPoint {
+ public:
+  explicit StreamPoint(Device device);
+  ~StreamPoint();
+  StreamPoint(StreamPoint&& other) noexcept;
+  StreamPoint& operator=(StreamPoint&& other) noexcept;
+  void set(StreamRef stream);  // behind what is queued there now; replaces the earlier point
+  void hold(StreamRef stream)
+      const;  // what is queued there from now on waits for the point; before the first set: for nothing
+
+ private:
+  Device device_;
+  void* handle_ = nullptr;
+};
+
 // Number of devices of this kind that can be used now; 0 for CUDA in a CPU build or without a GPU.
 int device_count(DeviceKind kind);
 

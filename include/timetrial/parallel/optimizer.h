@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+
 #include "timetrial/parallel/parameters.h"
 
 namespace timetrial {
@@ -17,8 +19,11 @@ class Optimizer {
 
   // Copies the step's values into device memory.
   void set_scalars(const ops::StepScalars& scalars, StreamRef stream);
-  // norm -> clip -> AdamW. Gradients must be complete.
-  void update(StreamRef stream);
+  // Makes a tensor its sum over all ranks, in place, before anything later on the stream.
+  using SumOverRanks = std::function<void(const Tensor&)>;
+  // norm -> clip -> AdamW. This rank's shard of the gradients must be complete. The norm is that of all shards: squares
+  // are summed by `sum_over_ranks`; none where this rank holds all of them.
+  void update(StreamRef stream, const SumOverRanks& sum_over_ranks = {});
   // The global gradient norm before clipping, on the device; valid after update().
   Tensor gradient_norm() const { return norm_.view(); }
 

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
-#include "timetrial/config/parallel_plan.h"
 #include "timetrial/ops/adamw.h"
 #include "timetrial/tensor/tensor.h"
 
@@ -59,10 +59,12 @@ class ParameterList {
   std::vector<ExpertBias> expert_biases_;
 };
 
-// This rank's part of the optimizer: state is cut into `count` equal pieces over the data axis. One rank holds one
-// piece of one.
+// This rank's part of the optimizer: of every bucket it holds the state of one of `count` equal pieces. One rank holds
+// one piece of one, and one bucket per reduce group. A bucket ends with the parameter that brings it to
+// bucket_elements.
 struct OptimizerShard {
   int index = 0, count = 1;
+  int64_t bucket_elements = int64_t{1} << 62;
 };
 
 struct ParameterMemory {
@@ -70,8 +72,9 @@ struct ParameterMemory {
   size_t weights = 0, master = 0, gradients = 0, moments = 0, buffers = 0;
 };
 
-// Flat storage per reduce group, parameters in reverse order of execution so that finished gradients come first, padded
-// so that every shard has the same length. Not thread-safe; work is ordered on the streams passed in.
+// Flat storage in buckets of one reduce group each, parameters in reverse order of execution so that finished gradients
+// come first, padded so that every shard has the same length. Not thread-safe; work is ordered on the streams passed
+// in.
 class ParameterStore {
  public:
   ParameterStore(const ParameterList& list, DType dtype, Device device, OptimizerShard shard = {});
@@ -88,6 +91,15 @@ class ParameterStore {
   void grad_ready(ParamId id);
   void check_all_ready(int micro_batches);
 
+  // Who wants to know that a bucket's gradients are complete (told once per step, by the last grad_ready), and that its
+  // weights are about to be read.
+  struct Watcher {
+    std::function<void(size_t bucket)> filled, needed;
+  };
+  void watch(Watcher watcher) { watcher_ = std::move(watcher); }
+  // `filled` is told once a bucket has had the contributions of this many micro batches; 0: no more.
+  void expect(int micro_batches);
+
   // Draws every parameter from its own random stream, keyed by seed and name: the values do not depend on layout or
   // ranks.
   void initialize(uint64_t seed, StreamRef stream);
@@ -100,6 +112,7 @@ class ParameterStore {
   void round_gradients_to_bfloat16(StreamRef stream);
   void round_moments_to_bfloat16(StreamRef stream);
 
+  Tensor all_expert_counts() const { return counts_.view(); }  // of every router, int32, may be empty
   // (E) int32: tokens that training passes of this step sent to each expert of the router with this bias.
   Tensor expert_counts(ParamId bias) const;
   // Moves every expert bias by its rate against the step's counts; once per step, before the optimizer (spec 3.5).
@@ -110,10 +123,11 @@ class ParameterStore {
   // 32 hexadecimal digits over all weights and buffers, for equality tests.
   std::string weights_hash(StreamRef stream) const;
 
-  // One flat buffer per reduce group; segments are relative to this rank's shard.
+  // One bucket; segments are relative to this rank's shard.
   struct Group {
     ReduceGroup reduce;
-    Tensor weights, gradients;               // whole group
+    int first_parameter;                     // of those in it the one that forward uses first
+    Tensor weights, gradients;               // whole bucket
     Tensor master, moment_1, moment_2;       // this rank's shard; master is the weights' own memory when types agree
     int64_t shard_begin = 0, shard_end = 0;  // elements
     std::vector<ops::ParameterSegment> segments;
@@ -131,8 +145,11 @@ class ParameterStore {
   std::vector<Group> groups_;
   std::vector<Place> places_;
   std::vector<int> ready_;
-  OwnedTensor state_;   // all buffers
-  OwnedTensor counts_;  // int32, as long as state_
+  Watcher watcher_;
+  int expected_ = 0;             // micro batches; 0: nobody is told
+  std::vector<int> incomplete_;  // per bucket: parameters whose gradient is not complete
+  OwnedTensor state_;            // all buffers
+  OwnedTensor counts_;           // int32, as long as state_
   std::vector<Buffer> memory_;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "timetrial/config/pipeline_schedule.h"
 #include "timetrial/config/run_config.h"
 #include "timetrial/data/batch_source.h"
+#include "timetrial/parallel/data_parallel.h"
 #include "timetrial/parallel/optimizer.h"
 #include "timetrial/train/memory_plan.h"
 #include "timetrial/train/model.h"
@@ -23,13 +25,15 @@ struct StepResult {
   std::optional<double> multi_token_loss = {};         // nats per token after next, without its weight
   std::optional<double> aux_loss = {};                 // per layer, without its coefficient; 1: all experts alike
   std::vector<std::vector<int64_t>> expert_load = {};  // of StepReport; empty unless measured
+  int signal = 0;  // the number that any rank gave to ask_to_stop before the step, 0 if none did; 0 with one rank
 };
 
 // All tensors live in memory taken in the constructor (the CPU's matrix library takes scratch of its own inside its
 // calls). One thread drives it.
 class Executor {
  public:
-  Executor(const Model& model, const RunConfig& config, Device device);
+  // Without a mesh: one rank. Losses, norms and counts are those of all ranks.
+  Executor(const Model& model, const RunConfig& config, Device device, ProcessMesh* mesh = nullptr);
 
   // Parameters drawn from `seed`, or filled by start_from's function; moments zero.
   void initialize(uint64_t seed);
@@ -40,9 +44,14 @@ class Executor {
   void measure_expert_load() { measures_load_ = true; }
   // Queues one training step on this rank's rows.
   void train_step(const HostBatch& batch, double learning_rate, int64_t step);
+  // With the next step the other ranks learn that this one got a signal; not 0.
+  void ask_to_stop(int signal);
   // Waits for the last queued step.
   StepResult result();
-  // Sum of the losses over a batch's rows; weights and moments stay as they are. Waits.
+  // Everybody's values in rank order; one rank's are its own. Every rank calls it with as many. Waits.
+  std::vector<double> over_ranks(const std::vector<double>& mine) { return ranks_.gather_values(mine, "totals"); }
+  ProcessMesh& mesh() { return mesh_; }
+  // Sum of the losses over this rank's rows of a batch; weights and moments stay as they are. Waits.
   double evaluate(const HostBatch& batch);
   // Tells `observer` of every op from now on; none when null.
   void observe(OpObserver* observer) { stream_.observe(observer); }
@@ -57,9 +66,12 @@ class Executor {
   MicroBatch micro_batch(int64_t first_row, int64_t rows) const;
   void execute(const Action& action);
   void count_load(const Pass& pass);
+  std::vector<std::vector<int64_t>> load_of_all_ranks();
   Pass pass(Mode mode, int slot);
   Tensor loss_sum(int64_t which) const { return loss_sums_.view().rows(which, which + 1); }
 
+  std::unique_ptr<ProcessMesh> one_rank_;  // where none was given
+  ProcessMesh& mesh_;
   const Model& model_;
   int64_t length_, micro_rows_, micros_;
   Stream stream_;
@@ -74,10 +86,12 @@ class Executor {
   Arena scratch_;
   OwnedTensor ids_, labels_, losses_, evaluation_sum_;
   OwnedTensor loss_sums_;  // (3): main, multi-token, auxiliary
+  OwnedTensor signal_;     // (1) int32, 0 until a rank asks to stop
   std::vector<int32_t> host_ids_, host_labels_;
   FillWeights fill_;
   bool measures_load_ = false;
   std::vector<std::vector<int64_t>> load_;
+  DataParallel ranks_;  // last: its lane works on the members above
 };
 
 }  // namespace timetrial

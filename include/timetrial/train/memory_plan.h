@@ -28,6 +28,9 @@ struct ExecutionPlan {
 };
 ExecutionPlan plan_execution(const Model& model, int64_t tokens);
 
+// The optimizer's shard of a data rank.
+OptimizerShard optimizer_shard(const RunConfig& config, int data_rank);
+
 MemoryPlan plan_memory(const Model& model, const RunConfig& config);
 
 }  // namespace timetrial

@@ -42,6 +42,9 @@ class Reporter {
 // A progress bar on a terminal, plain lines otherwise: step, loss, tokens/s, evaluation loss, estimate to target.
 std::unique_ptr<Reporter> make_progress(const RunConfig& config, std::FILE* stream);
 
+// Tells nobody: of a rank whose run another rank tells about.
+std::unique_ptr<Reporter> make_silence();
+
 // Training samples at which the target is expected, from the straight line through the last two evaluations over the
 // logarithm of the samples. None while it cannot be told: fewer than two evaluations, or no progress.
 class TargetEstimate {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "timetrial/config/run_config.h"
@@ -18,6 +19,7 @@ class RunLog {
  public:
   // Makes config.output.folder/result_0.txt. Throws UserError when it exists.
   explicit RunLog(const RunConfig& config);
+  RunLog() = default;  // writes nothing: of a rank whose run another rank logs
   ~RunLog();
 
   void init_start(bool caches_cleared);
@@ -37,11 +39,13 @@ class RunLog {
   void evaluation_stop(int64_t samples);
   void run_stop(const std::string& status, int64_t samples);  // "success" or "aborted"
 
-  void flush() { writer_.flush(); }
-  const std::string& path() const { return writer_.path(); }
+  void flush() {
+    if (writer_) writer_->flush();
+  }
+  std::string path() const { return writer_ ? writer_->path() : ""; }
 
  private:
-  mllog::Writer writer_;
+  std::optional<mllog::Writer> writer_;
   bool started_ = false, running_ = false, in_block_ = false, in_evaluation_ = false, closed_ = false;
   int64_t samples_ = 0;
 };

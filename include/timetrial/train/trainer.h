@@ -9,6 +9,7 @@
 #include "timetrial/train/executor.h"
 #include "timetrial/train/reporter.h"
 #include "timetrial/train/run_log.h"
+#include "timetrial/train/step_deadline.h"
 
 namespace timetrial {
 
@@ -31,13 +32,16 @@ struct RunResult {
   double evaluation_loss = 0;  // the last one; NaN before the first
   StepReport last_step = {};   // the last one whose values have come back; step 0: none
   TimeSplit split = {};
+  int signal = 0;  // what interrupted it: this rank's, or another's
 };
 
-// Mean nats per token over the whole evaluation set; none when `interrupt` became a signal's number on the way.
+// Mean nats per token over the whole evaluation set, each rank its share; the same on every rank. None when `interrupt`
+// became a signal's number on any rank on the way.
 std::optional<double> evaluate_all(Executor& executor, DataProvider& data, int64_t sequence_length,
                                    const std::atomic<int>& interrupt);
 
-// One rank's run. Everything it needs is made by the caller before the clock starts; see apps/timetrial_worker.cpp.
+// One rank's run; every rank has a Trainer, and all come to the same decisions. Everything it needs is made by the
+// caller before the clock starts; see apps/timetrial_worker.cpp.
 class Trainer {
  public:
   // `interrupt` holds the number of a signal once one came; the run then closes its log as aborted after the current
@@ -51,6 +55,8 @@ class Trainer {
 
  private:
   bool warm_up();  // false: interrupted
+  int agreed_signal();
+  void check_equal_weights(const std::string& hash);
   void step(BatchSource& batches);
   void collect();                    // takes the result of the last queued step, one step late
   std::optional<double> evaluate();  // none: interrupted
@@ -73,6 +79,8 @@ class Trainer {
   double run_started_ = 0, collected_ = 0, last_evaluation_ = 0;
   StepReport last_step_;
   bool finite_ = true;
+  int signal_ = 0;  // that any rank got, as all ranks know it
+  StepDeadline deadline_;
   TimeSplit split_;
 };
 

@@ -61,7 +61,7 @@ class MpiBootstrap final : public Bootstrap {
 
  private:
   void finish(MPI_Request& request) {
-    if (wait_for(request, Deadlines().init)) return;
+    if (wait_for(request, Deadlines().init, *runtime_)) return;
     runtime_->fail();
     throw CommError(fmt::format("a rank did not come to an exchange of texts within {:.3g} s", Deadlines().init));
   }

@@ -71,7 +71,11 @@ void MpiCommunicator::fail(const std::string& why) {
 
 // A request that is given up stays open, but MPI writes into its memory only inside calls, and none follows.
 void MpiCommunicator::finish(MPI_Request request, const Call& call) {
-  if (wait_for(request, deadline())) return;
+  if (wait_for(request, deadline(), *runtime_)) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!aborted_.empty()) throw CommError(aborted_);
+  }
   fail(fmt::format("{} was not done within {:.3g} s: {}", text_of(call), deadline(), board_.late_text(call.sequence)));
 }
 

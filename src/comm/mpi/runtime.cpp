@@ -87,7 +87,7 @@ MPI_Op Runtime::operation_of(DType type, Reduction reduction) const {
 
 // MPI makes progress only inside its calls, so this asks again and again: first giving way to whoever wants the core,
 // then, when the others are far, sleeping in between.
-bool wait_for(MPI_Request& request, double deadline) {
+bool wait_for(MPI_Request& request, double deadline, const Runtime& runtime) {
   constexpr int kEager = 2000;
   Patience patience(deadline);
   for (int turn = 0;; ++turn) {
@@ -98,7 +98,7 @@ bool wait_for(MPI_Request& request, double deadline) {
       sched_yield();
       continue;
     }
-    if (patience.over()) return false;
+    if (patience.over() || runtime.failed()) return false;
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
 }

@@ -28,7 +28,8 @@ class Runtime {
 
   // After this nothing collective is called any more, not even to free or finalize.
   void fail() { failed_ = true; }
-  // Also true while an exception is on its way: the other ranks cannot be counted on.
+  bool failed() const { return failed_; }
+  // Also false while an exception is on its way: the other ranks cannot be counted on.
   bool usable() const;
 
   MPI_Datatype type_of(DType type) const;
@@ -40,8 +41,9 @@ class Runtime {
   MPI_Op bf16_sum_ = MPI_OP_NULL, bf16_max_ = MPI_OP_NULL;
 };
 
-// Waits for a request; false when `deadline` seconds were not enough. The request then stays open.
-bool wait_for(MPI_Request& request, double deadline);
+// Waits for a request; false when `deadline` seconds were not enough, or the runtime has failed. The request then stays
+// open.
+bool wait_for(MPI_Request& request, double deadline, const Runtime& runtime);
 
 // Who has come how far, of the ranks on this host: shared memory that can be read whatever its owner does.
 class Board {

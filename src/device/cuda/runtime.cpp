@@ -59,6 +59,25 @@ void destroy_stream(void* stream) noexcept { report(cudaStreamDestroy(stream_of(
 
 void synchronize(void* stream) { TIMETRIAL_CUDA(cudaStreamSynchronize(stream_of(stream))); }
 
+void* create_point(int device) {
+  const DeviceScope scope(device);
+  cudaEvent_t event = nullptr;
+  TIMETRIAL_CUDA(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  return event;
+}
+
+void destroy_point(void* point) noexcept {
+  report(cudaEventDestroy(static_cast<cudaEvent_t>(point)), "cudaEventDestroy");
+}
+
+void set_point(void* point, void* stream) {
+  TIMETRIAL_CUDA(cudaEventRecord(static_cast<cudaEvent_t>(point), stream_of(stream)));
+}
+
+void hold_at_point(void* point, void* stream) {
+  TIMETRIAL_CUDA(cudaStreamWaitEvent(stream_of(stream), static_cast<cudaEvent_t>(point), 0));
+}
+
 void* allocate(int device, size_t bytes) {
   const DeviceScope scope(device);
   void* data = nullptr;
