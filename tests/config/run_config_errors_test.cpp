@@ -89,11 +89,9 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{{"train.max_steps", "300"}, {"evaluation.skip_first", "2"}},
                 "/train/max_steps: 300 steps end before the first evaluation, which comes after 12288 sequences (2 "
                 "evaluations are skipped) = 384 steps; use at least 384, or lower evaluation.every_samples to 3200"},
-        Mistake{{{"parallel.dp", "2"}}, "/parallel/dp: 2: this version trains on one rank; set parallel.dp to 1"},
-        Mistake{{{"parallel.tp", "8"}}, "/parallel/tp: 8: this version trains on one rank; set parallel.tp to 1"},
-        Mistake{{{"parallel.pp", "3"}}, "/parallel/pp: 3: this version trains on one rank; set parallel.pp to 1"},
-        Mistake{{{"parallel.cp", "2"}}, "/parallel/cp: 2: this version trains on one rank; set parallel.cp to 1"},
-        Mistake{{{"parallel.ep", "4"}}, "/parallel/ep: 4: this version trains on one rank; set parallel.ep to 1"},
+        Mistake{{{"parallel.dp", "3"}},
+                "/train/global_batch: 32 is not a multiple of micro_batch 4 x dp 3 = 12; use 24 or 36"},
+        Mistake{{{"parallel.tp", "3"}}, "/parallel/tp: 3 does not divide the 8 heads; use 2"},
         Mistake{{{"model.kv_heads", "3"}}, "/model/heads: 8 heads are not a multiple of 3 kv_heads; use 9 heads"}));
 
 INSTANTIATE_TEST_SUITE_P(

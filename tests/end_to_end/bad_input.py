@@ -120,7 +120,7 @@ ROWS = {
     "micro batch does not divide": Row(("/train/global_batch", "8", "3"), {"train.micro_batch": 3}),
     "heads do not divide": Row(("/model/", "8", "3"), {"model.kv_heads": 3}),
     "warm-up as long as the run": Row(("/train/decay_steps", "0", "train.warmup_steps"), {"train.warmup_steps": 20}),
-    "more than one rank": Row(("/parallel/dp",), {"parallel.dp": 2, "train.micro_batch": 2}),
+    "more than one rank": Row(("/parallel/pp", "dp alone"), {"parallel.pp": 2}),
     "more ranks started than planned": Row(("8", "1 rank"), environment={"RANK": "0", "WORLD_SIZE": "8", "LOCAL_RANK": "0"}),
     "launcher's variable is no number": Row(("WORLD_SIZE", "many"), environment={"RANK": "0", "WORLD_SIZE": "many"}),
     "CUDA is not there": Row(("/device/kind",), {"device.kind": "cuda"}),
