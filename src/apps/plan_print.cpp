@@ -4,19 +4,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "apps/plan_ranks.h"
 #include "timetrial/base/error.h"
 #include "timetrial/base/memory_limit.h"
 
 namespace timetrial::apps {
 
 namespace {
-
-std::string bytes_text(size_t bytes) {
-  const auto value = static_cast<double>(bytes);
-  if (value >= 1e9) return fmt::format("{:.2f} GB", value / 1e9);
-  if (value >= 1e6) return fmt::format("{:.2f} MB", value / 1e6);
-  return fmt::format("{:.2f} kB", value / 1e3);
-}
 
 int64_t evaluations_at_most(const RunConfig& config) {
   const int64_t interval = config.evaluation_interval_steps();
@@ -30,6 +24,13 @@ std::string grouped(int64_t value) {
 }
 
 }  // namespace
+
+std::string bytes_text(size_t bytes) {
+  const auto value = static_cast<double>(bytes);
+  if (value >= 1e9) return fmt::format("{:.2f} GB", value / 1e9);
+  if (value >= 1e6) return fmt::format("{:.2f} MB", value / 1e6);
+  return fmt::format("{:.2f} kB", value / 1e3);
+}
 
 void check_memory(const MemoryPlan& plan, int ranks) {
   const MemoryLimit limit = memory_limit();
@@ -45,11 +46,12 @@ std::string plan_text(const RunConfig& config, const Model& model) {
   const MemoryPlan memory = plan_memory(model, config);
   const MemoryLimit limit = memory_limit();
   const bool fits = memory.total() <= limit.bytes;
-  std::string text = fmt::format("{}/{} ({}) on {} rank: {} parameters, {} of memory per rank, {}.\n\n",
-                                 config.workload, config.variant, config.form, config.parallel.world_size(),
-                                 grouped(counts.total), bytes_text(memory.total()),
-                                 fits ? fmt::format("which fits {}", limit.of)
-                                      : fmt::format("more than the {} of {}", bytes_text(limit.bytes), limit.of));
+  std::string text =
+      fmt::format("{}/{} ({}) on {} rank{}: {} parameters, {} of memory per rank, {}.\n\n", config.workload,
+                  config.variant, config.form, config.parallel.world_size(),
+                  config.parallel.world_size() == 1 ? "" : "s", grouped(counts.total), bytes_text(memory.total()),
+                  fits ? fmt::format("which fits {}", limit.of)
+                       : fmt::format("more than the {} of {}", bytes_text(limit.bytes), limit.of));
   const auto row = [&](const std::string& name, const std::string& value) {
     text += fmt::format("  {:<36}{:>22}\n", name, value);
   };
@@ -72,6 +74,7 @@ std::string plan_text(const RunConfig& config, const Model& model) {
   text += "Memory per rank\n";
   for (const auto& [name, bytes] : memory.rows()) row(name, bytes_text(bytes));
   row("total", bytes_text(memory.total()));
+  text += ranks_text(config, model);
   text += "Batch\n";
   row("sequence length, tokens", grouped(config.model.sequence_length));
   row("global batch, sequences", grouped(config.train.global_batch));
@@ -120,6 +123,7 @@ Json plan_json(const RunConfig& config, const Model& model) {
           {"attention_train_flops_per_token", counts.attention_train_flops_per_token},
           {"bytes_per_rank", bytes},
           {"fits_this_machine", memory.total() <= memory_limit().bytes},
+          {"ranks", ranks_json(config, model)},
           {"tokens_per_step", config.train.global_batch * config.model.sequence_length},
           {"gradient_accumulation_steps", config.accumulation()},
           {"evaluation_every_steps", config.evaluation_interval_steps()},

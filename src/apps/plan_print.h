@@ -12,6 +12,8 @@ namespace timetrial::apps {
 std::string plan_text(const RunConfig& config, const Model& model);
 Json plan_json(const RunConfig& config, const Model& model);
 
+std::string bytes_text(size_t bytes);  // "1.50 GB"
+
 // Throws UserError when `ranks` ranks of this plan need more than this machine's memory.
 void check_memory(const MemoryPlan& plan, int ranks = 1);
 

@@ -110,11 +110,16 @@ void add_profile_command(CLI::App& app) {
 void add_plan_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("plan", "parameters, FLOPs, memory and batch arithmetic of a run, without running it");
-  command->footer("Example:\n  timetrial plan configs/small/gpt_oss_20b.json --set variant=full");
+  command->footer(
+      "Example:\n  timetrial plan configs/small/gpt_oss_20b.json --set variant=full\n"
+      "  timetrial plan CONFIG --ranks 8192 --set parallel.tp=8 --set parallel.pp=16 --rank-map");
   auto arguments = add_common(*command);
-  command->callback([arguments] {
+  auto rank_map = std::make_shared<bool>(false);
+  command->add_flag("--rank-map", *rank_map, "print where every rank stands (host, coordinates) and nothing else");
+  command->callback([arguments, rank_map] {
     std::vector<std::string> line = worker_line(*arguments);
     line.push_back("--plan");
+    if (*rank_map) line.push_back("--rank-map");
     launch::become(line);
   });
 }

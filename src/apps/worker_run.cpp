@@ -10,6 +10,7 @@
 #include "apps/exit_code.h"
 #include "apps/outcome.h"
 #include "apps/plan_print.h"
+#include "apps/plan_ranks.h"
 #include "apps/preflight.h"
 #include "apps/ranks.h"
 #include "apps/worker_profile.h"
@@ -322,6 +323,10 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
     refuse_rule_breaches(rule_breaches(user, workload->benchmark(), overrides, config));
   if (!arguments.plan) return train(config, *workload, options, interrupt);
 
+  if (arguments.rank_map) {
+    fmt::print("{}", rank_map_text(config));
+    return kSuccess;
+  }
   // Scratch grows with threads, and this machine stands for every host.
   const int neighbours = std::min(config.cluster.ranks_per_host, config.parallel.world_size());
   set_threads(config, {.ranks_on_cores = neighbours, .print = true});

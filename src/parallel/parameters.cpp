@@ -10,6 +10,7 @@
 #include "timetrial/base/json.h"
 #include "timetrial/ops/expert_bias.h"
 #include "timetrial/ops/rounding.h"
+#include "timetrial/parallel/buckets.h"
 
 namespace timetrial {
 
@@ -117,6 +118,12 @@ ParameterMemory ParameterStore::memory(const ParameterList& list, DType dtype, O
   }
   result.buffers = static_cast<size_t>(buffer_elements(list)) * (size_of(fine) + sizeof(int32_t));
   return result;
+}
+
+std::vector<BucketSize> bucket_sizes(const ParameterList& list, OptimizerShard shard) {
+  std::vector<BucketSize> sizes;
+  for (const GroupLayout& layout : lay_out(list, shard)) sizes.push_back({layout.reduce, layout.elements});
+  return sizes;
 }
 
 ParameterStore::ParameterStore(const ParameterList& list, DType dtype, Device device, OptimizerShard shard)
