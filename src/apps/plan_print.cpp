@@ -46,12 +46,18 @@ std::string plan_text(const RunConfig& config, const Model& model) {
   const MemoryPlan memory = plan_memory(model, config);
   const MemoryLimit limit = memory_limit();
   const bool fits = memory.total() <= limit.bytes;
+  const ParallelPlan& ranks = config.parallel;
+  const bool cut = ranks.world_size() != ranks.data || ranks.expert > 1;  // along axes that blocks do not know yet
   std::string text =
-      fmt::format("{}/{} ({}) on {} rank{}: {} parameters, {} of memory per rank, {}.\n\n", config.workload,
-                  config.variant, config.form, config.parallel.world_size(),
-                  config.parallel.world_size() == 1 ? "" : "s", grouped(counts.total), bytes_text(memory.total()),
-                  fits ? fmt::format("which fits {}", limit.of)
-                       : fmt::format("more than the {} of {}", bytes_text(limit.bytes), limit.of));
+      fmt::format("{}/{} ({}) on {} rank{}: {} parameters, ", config.workload, config.variant, config.form,
+                  ranks.world_size(), ranks.world_size() == 1 ? "" : "s", grouped(counts.total));
+  if (cut) {
+    text += "memory per rank unknown: blocks are not cut along tp, pp, cp and ep yet.\n\n";
+  } else {
+    text += fmt::format("{} of memory per rank, {}.\n\n", bytes_text(memory.total()),
+                        fits ? fmt::format("which fits {}", limit.of)
+                             : fmt::format("more than the {} of {}", bytes_text(limit.bytes), limit.of));
+  }
   const auto row = [&](const std::string& name, const std::string& value) {
     text += fmt::format("  {:<36}{:>22}\n", name, value);
   };
@@ -71,7 +77,7 @@ std::string plan_text(const RunConfig& config, const Model& model) {
   row("evaluation FLOP per token", fmt::format("{:.0f}", counts.evaluation_flops_per_token));
   row("token ids (rows of embedding, head)",
       fmt::format("{} ({})", grouped(config.model.vocabulary), grouped(config.model.vocabulary_rows())));
-  text += "Memory per rank\n";
+  text += cut ? "Memory of a rank that holds every layer whole\n" : "Memory per rank\n";
   for (const auto& [name, bytes] : memory.rows()) row(name, bytes_text(bytes));
   row("total", bytes_text(memory.total()));
   text += ranks_text(config, model);

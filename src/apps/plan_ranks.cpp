@@ -44,7 +44,7 @@ int hosts_of(const Group& group, int ranks_per_host) {
 std::vector<Traffic> traffic_of_step(const RunConfig& config, const Model& model) {
   std::vector<Traffic> all;
   const int ranks = config.parallel.data;
-  if (ranks == 1) return all;
+  if (ranks == 1 || ranks != config.parallel.world_size() || config.parallel.expert > 1) return all;
   const std::vector<BucketSize> buckets = bucket_sizes(model.parameters(), optimizer_shard(config, 0));
   const size_t weight = size_of(config.device.dtype), fine = config.device.dtype == DType::f64 ? 8 : 4;
   const auto add = [&](Traffic traffic, ReduceGroup group, size_t element) {
@@ -90,8 +90,6 @@ std::string ranks_text(const RunConfig& config, const Model& model) {
       text += fmt::format("  {:<16}{:<24}{:<14}{:>6}{:>8}{:>12}{:>12}\n", t.collective, t.purpose, t.group, t.ranks,
                           t.calls, bytes_text(t.largest), bytes_text(t.bytes));
   }
-  if (plan.data != plan.world_size() || plan.expert > 1)
-    text += "  Blocks are not cut along tp, pp, cp and ep yet: memory and traffic above are those of whole layers.\n";
   return text;
 }
 

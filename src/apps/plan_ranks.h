@@ -22,7 +22,7 @@ struct Traffic {
 // not in it.
 std::vector<Traffic> traffic_of_step(const RunConfig& config, const Model& model);
 
-// Groups of every axis, their place on hosts, and the traffic; empty for one rank.
+// Groups of every axis, their place on hosts, and the traffic where it is known; empty for one rank.
 std::string ranks_text(const RunConfig& config, const Model& model);
 Json ranks_json(const RunConfig& config, const Model& model);
 

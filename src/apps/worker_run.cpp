@@ -329,7 +329,7 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   }
   // Scratch grows with threads, and this machine stands for every host.
   const int neighbours = std::min(config.cluster.ranks_per_host, config.parallel.world_size());
-  set_threads(config, {.ranks_on_cores = neighbours, .print = true});
+  set_threads(config, {.ranks_on_cores = neighbours, .print = false});
   const auto model = workload->make_model(config, device_of(config, 0));
   if (arguments.json) {
     Json plan = plan_json(config, *model);

@@ -4,6 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -95,6 +96,37 @@ class Ranks(Case):
         }.items():
             self.assert_one_line_error(run("run", config, *more), *needles)
             self.assertFalse((self.folder / "run").exists())
+
+    def test_plans_of_thousands_of_ranks(self):
+        config = self.folder / "large.json"
+        config.write_text(json.dumps({"workload": "llama31_405b", "variant": "full", "data.train": ["a", "b"], "data.validation": "c",
+                                      "output.folder": "o", "train.global_batch": 1152}), encoding="utf-8")
+        axes = ("--ranks", "8192", "--set", "parallel.tp=8", "--set", "parallel.pp=16", "--set", "parallel.cp=2")
+        started = time.monotonic()
+        done = run("plan", config, *axes, "--rank-map")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = [line.split() for line in done.stdout.splitlines()]
+        self.assertEqual(lines[0][:7], ["rank", "host", "local", "dp", "tp", "pp", "cp"])
+        self.assertEqual(len(lines), 8193)
+        self.assertEqual(lines[1 + 8191][:7], ["8191", "1023", "7", "31", "7", "15", "1"])
+        self.assertEqual(len({tuple(line[3:7]) for line in lines[1:]}), 8192)
+        for host in range(1024):  # a tensor group never leaves its host
+            self.assertEqual(len({(line[3], line[5], line[6]) for line in lines[1 + 8 * host:9 + 8 * host]}), 1)
+        plan = run("plan", config, *axes)
+        self.assertIn("on 8192 ranks", plan.stdout)
+        self.assertIn("8192 on 1024 hosts of 8", plan.stdout)
+        self.assertIn("memory per rank unknown", plan.stdout)
+        self.assertLess(time.monotonic() - started, 20)  # two plans on a busy machine
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, 1000000)  # kB, the largest child
+
+    def test_a_plan_says_what_travels(self):
+        plan = json.loads(run("plan", self.config(), "--ranks", "4", "--json").stdout)
+        traffic = {(one["collective"], one["of"]): one for one in plan["ranks"]["traffic_per_step"]}
+        gradients = sum(one["bytes"] for one in plan["ranks"]["traffic_per_step"] if one["of"] == "gradients")
+        self.assertGreaterEqual(gradients, 4 * plan["parameters"])
+        self.assertLess(gradients, 4 * plan["parameters"] * 1.01)  # padding
+        self.assertEqual(traffic["all_reduce", "loss, norm"]["calls"], 2)
+        self.assertLess(plan["bytes_per_rank"]["moments"], 2 * plan["parameters"] * 1.02)  # a quarter of two fp32 words each
 
     def test_one_rank_that_fails_ends_all_at_once(self):
         config = self.config()

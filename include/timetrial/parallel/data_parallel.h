@@ -1,5 +1,4 @@
-// DataParallel: what ranks with the same parameters do for each other in a step: gradients summed bucket by bucket
-// while backward still runs, weights gathered while the next forward already does (design of parameters and buckets).
+// DataParallel: gradients summed bucket by bucket under backward, weights gathered under the next forward.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
