@@ -33,6 +33,16 @@ need_packages() {
   rm -f "$log"
 }
 
+# The cuDNN frontend's headers in .venv, unless CMake finds them elsewhere: what the CUDA presets need besides CUDA and cuDNN.
+need_cudnn_frontend() {
+  compgen -G "$root/.venv/lib/python3*/site-packages/include/cudnn_frontend.h" >/dev/null && return 0
+  [ -n "${CudnnFrontend_ROOT:-}" ] || [ -f /usr/include/cudnn_frontend.h ] || [ -f /usr/local/include/cudnn_frontend.h ] && return 0
+  need_packages python3-venv
+  say "installing the cuDNN frontend's headers into .venv"
+  python3 -m venv "$root/.venv" >/dev/null && "$root/.venv/bin/pip" install -q --disable-pip-version-check --no-deps nvidia-cudnn-frontend==1.32.0 ||
+    fail "nvidia-cudnn-frontend could not be installed (no network?); unpack its headers somewhere and set CudnnFrontend_ROOT"
+}
+
 # build_preset PRESET TARGET...: configures and builds, quietly unless it fails.
 build_preset() {
   local preset=$1 log
