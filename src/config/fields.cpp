@@ -235,6 +235,10 @@ std::vector<Field> machine_fields() {
       otherwise("f32",
                 choice<DType>({"device.dtype", "storage of weights and activations"},
                               {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}}, device(&D::dtype))),
+      otherwise("off", choice<Recompute>(
+                           {"device.recompute", "what backward computes again instead of keeping it"},
+                           {{"off", Recompute::off}, {"selective", Recompute::selective}, {"full", Recompute::full}},
+                           device(&D::recompute))),
   };
 }
 

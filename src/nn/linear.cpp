@@ -23,8 +23,9 @@ Linear::Linear(ModuleContext& context, const std::string& name, const LinearOpti
 Linear::Linear(ModuleContext& context, const Linear& tied)
     : weight_(tied.weight_), bias_(tied.bias_), in_(context.saved()), d_out_(context.saved()) {}
 
-void Linear::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
+void Linear::forward(const Kept& out, const Tensor& in, Pass& pass) const {
   pass.refer(in_, in);
+  if (out.there) return;
   ops::matmul({.c = out,
                .a = in,
                .b = pass.weight(weight_),
@@ -40,12 +41,9 @@ void Linear::backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pass)
 
 void Linear::backward_weights(Pass& pass) const {
   const Tensor d_out = pass.deferred.saved(d_out_);
-  ops::matmul({.c = pass.parameters.grad(weight_),
-               .a = d_out,
-               .b = pass.stash.saved(in_),
-               .transpose_a = true,
-               .accumulate = true},
-              pass.stream);
+  ops::matmul(
+      {.c = pass.parameters.grad(weight_), .a = d_out, .b = pass.saved(in_), .transpose_a = true, .accumulate = true},
+      pass.stream);
   pass.parameters.grad_ready(weight_);
   if (!bias_) return;
   ops::bias_backward({.d_bias = pass.parameters.grad(*bias_), .d_out = d_out}, pass.stream);

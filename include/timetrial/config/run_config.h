@@ -13,6 +13,7 @@
 #include "timetrial/config/data_order.h"
 #include "timetrial/config/model_shape.h"
 #include "timetrial/config/parallel_plan.h"
+#include "timetrial/config/recompute.h"
 
 namespace timetrial {
 
@@ -63,6 +64,7 @@ struct DeviceConfig {
   DeviceKind kind = DeviceKind::cpu;
   int threads = 0;           // CPU threads of each rank; 0: one per core
   DType dtype = DType::f32;  // storage of weights and activations
+  Recompute recompute = Recompute::off;
   bool operator==(const DeviceConfig&) const = default;
 };
 

@@ -26,8 +26,8 @@ class Linear {
 
   void plan_forward(Plan&, int64_t) const {}  // keeps a reference to its input only
   void plan_backward(Plan&, int64_t) const {}
-  // out (N, outputs), in (N, inputs). `in` must live until backward_weights.
-  void forward(const Tensor& out, const Tensor& in, Pass& pass) const;
+  // out (N, outputs), in (N, inputs). `in` must live until backward_weights, or a replay gives it again.
+  void forward(const Kept& out, const Tensor& in, Pass& pass) const;
   // d_in is overwritten. `d_out` must live until backward_weights.
   void backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pass) const;
   void backward_weights(Pass& pass) const;
