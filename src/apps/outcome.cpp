@@ -88,6 +88,11 @@ std::string outcome_text(const RunConfig& config, const RunResult& result, const
                      added_losses(result.last_step), verdict.text, log);
 }
 
+double tokens_per_second(const RunConfig& config, const RunResult& result) {
+  const double seconds = result.seconds - result.split.evaluation;
+  return seconds > 0 ? static_cast<double>(result.samples * config.model.sequence_length) / seconds : 0;
+}
+
 std::string time_per_step(const RunResult& result) {
   const TimeSplit& split = result.split;
   const auto per_step = [&](double seconds) {

@@ -23,6 +23,9 @@ std::string outcome_text(const RunConfig& config, const RunResult& result, const
                          const std::string& log);
 Json outcome_json(const RunConfig& config, const RunResult& result, const Verdict& verdict, const std::string& log);
 
+// Tokens trained on per second of training: evaluations and their waits left out.
+double tokens_per_second(const RunConfig& config, const RunResult& result);
+
 // One line of microseconds per step by what the training thread did.
 std::string time_per_step(const RunResult& result);
 

@@ -7,10 +7,18 @@
 #include "apps/plan_ranks.h"
 #include "timetrial/base/error.h"
 #include "timetrial/base/memory_limit.h"
+#include "timetrial/device/sensors.h"
 
 namespace timetrial::apps {
 
 namespace {
+
+// Of what the run computes on: a GPU's free memory, or what this process may have.
+MemoryLimit limit_of(const RunConfig& config) {
+  const Device device{.kind = config.device.kind};
+  if (device.kind == DeviceKind::cpu) return memory_limit();
+  return {.bytes = free_memory(device), .of = device.text()};
+}
 
 int64_t evaluations_at_most(const RunConfig& config) {
   const int64_t interval = config.evaluation_interval_steps();
@@ -32,8 +40,10 @@ std::string bytes_text(size_t bytes) {
   return fmt::format("{:.2f} kB", value / 1e3);
 }
 
-void check_memory(const MemoryPlan& plan, int ranks) {
-  const MemoryLimit limit = memory_limit();
+// Ranks of a host share its memory; each has a GPU of its own.
+void check_memory(const MemoryPlan& plan, const RunConfig& config, int ranks_here) {
+  const MemoryLimit limit = limit_of(config);
+  const int ranks = config.device.kind == DeviceKind::cpu ? ranks_here : 1;
   if (plan.total() * static_cast<size_t>(ranks) <= limit.bytes) return;
   const std::string where = ranks == 1 ? "this rank" : fmt::format("each of {} ranks here", ranks);
   throw UserError(
@@ -44,7 +54,7 @@ void check_memory(const MemoryPlan& plan, int ranks) {
 std::string plan_text(const RunConfig& config, const Model& model) {
   const ModelCounts counts = model.counts(config.model);
   const MemoryPlan memory = plan_memory(model, config);
-  const MemoryLimit limit = memory_limit();
+  const MemoryLimit limit = limit_of(config);
   const bool fits = memory.total() <= limit.bytes;
   const ParallelPlan& ranks = config.parallel;
   const bool cut = ranks.world_size() != ranks.data || ranks.expert > 1;  // along axes that blocks do not know yet
@@ -74,6 +84,11 @@ std::string plan_text(const RunConfig& config, const Model& model) {
   if (predicts)
     row("  of that multi-token prediction", fmt::format("{:.0f}", counts.multi_token_train_flops_per_token));
   row("  of that attention (visible keys)", fmt::format("{:.0f}", counts.attention_train_flops_per_token));
+  if (config.device.recompute != Recompute::off) {
+    const double again = recomputed_flops_per_token(config.model, config.device.recompute);
+    row("recomputed FLOP per token (not counted)",
+        fmt::format("{:.0f} ({:.1f} %)", again, 100 * again / counts.train_flops_per_token));
+  }
   row("evaluation FLOP per token", fmt::format("{:.0f}", counts.evaluation_flops_per_token));
   row("token ids (rows of embedding, head)",
       fmt::format("{} ({})", grouped(config.model.vocabulary), grouped(config.model.vocabulary_rows())));
@@ -129,11 +144,12 @@ Json plan_json(const RunConfig& config, const Model& model) {
           {"expert_biases", counts.expert_biases},
           {"train_flops_per_token", counts.train_flops_per_token},
           {"multi_token_train_flops_per_token", counts.multi_token_train_flops_per_token},
+          {"recomputed_flops_per_token", recomputed_flops_per_token(config.model, config.device.recompute)},
           {"evaluation_flops_per_token", counts.evaluation_flops_per_token},
           {"attention_train_flops_per_token", counts.attention_train_flops_per_token},
           {"bytes_per_rank", bytes},
           {"libraries", model.choices()},
-          {"fits_this_machine", memory.total() <= memory_limit().bytes},
+          {"fits_this_machine", memory.total() <= limit_of(config).bytes},
           {"ranks", ranks_json(config, model)},
           {"tokens_per_step", config.train.global_batch * config.model.sequence_length},
           {"gradient_accumulation_steps", config.accumulation()},

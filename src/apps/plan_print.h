@@ -14,7 +14,7 @@ Json plan_json(const RunConfig& config, const Model& model);
 
 std::string bytes_text(size_t bytes);  // "1.50 GB"
 
-// Throws UserError when `ranks` ranks of this plan need more than this machine's memory.
-void check_memory(const MemoryPlan& plan, int ranks = 1);
+// Throws UserError when `ranks_here` ranks of this plan need more than this machine has, or one more than its GPU.
+void check_memory(const MemoryPlan& plan, const RunConfig& config, int ranks_here = 1);
 
 }  // namespace timetrial::apps

@@ -18,6 +18,7 @@ struct RunArguments {
   bool dry_run = false, json = false, clear_caches = false, evaluate_only = false;
   std::string checkpoint, division, metrics;
   int64_t ranks = 0;
+  int64_t trace_steps = 0;
 };
 
 std::shared_ptr<RunArguments> add_common(CLI::App& command) {
@@ -44,6 +45,7 @@ std::vector<std::string> worker_line(const RunArguments& arguments) {
   if (!arguments.checkpoint.empty()) line.insert(line.end(), {"--set", "data.checkpoint=" + arguments.checkpoint});
   if (!arguments.division.empty()) line.insert(line.end(), {"--set", "submission.division=" + arguments.division});
   if (arguments.evaluate_only) line.push_back("--eval-only");
+  if (arguments.trace_steps > 0) line.insert(line.end(), {"--trace-steps", std::to_string(arguments.trace_steps)});
   if (!arguments.metrics.empty()) line.insert(line.end(), {"--metrics", arguments.metrics});
   return line;
 }
@@ -77,6 +79,11 @@ void add_run_command(CLI::App& app) {
                    "write one JSON line per step into this new file: loss, gradient norm, rate, tokens, seconds, "
                    "expert load")
       ->type_name("FILE");
+  command
+      ->add_option("--trace-steps", arguments->trace_steps,
+                   "on CUDA: bracket this many steps for Nsight (nsys profile --capture-range=cudaProfilerApi); "
+                   "see docs/cli/trace.md")
+      ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
   command->callback([arguments] {
     std::vector<std::string> line = worker_line(*arguments);
     if (arguments->dry_run) {

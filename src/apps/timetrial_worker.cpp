@@ -26,6 +26,8 @@ int main(int argc, char** argv) {
     app.add_flag("--eval-only", arguments.evaluate_only, "evaluate a checkpoint, train nothing");
     app.add_option("--metrics", arguments.metrics, "write one JSON line per step into this new file")
         ->type_name("FILE");
+    app.add_option("--trace-steps", arguments.trace_steps, "bracket this many steps for an outside profiler")
+        ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
     app.add_option("--verify-checkpoint", arguments.verify_checkpoint, "hold a checkpoint against the run's model")
         ->type_name("DIR");
     app.add_flag("--clear-caches", arguments.clear_caches, "drop file caches before the run (needs root)");

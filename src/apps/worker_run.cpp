@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "apps/compute_device.h"
 #include "apps/exit_code.h"
 #include "apps/outcome.h"
 #include "apps/plan_print.h"
@@ -20,6 +21,7 @@
 #include "timetrial/config/config_file.h"
 #include "timetrial/config/environment.h"
 #include "timetrial/data/indexed_data_provider.h"
+#include "timetrial/train/device_watch.h"
 #include "timetrial/train/metrics.h"
 #include "timetrial/train/trainer.h"
 #include "timetrial/train/weights.h"
@@ -71,6 +73,13 @@ Device device_of(const RunConfig& config, int local_rank) {
                                   "as many ranks per host as there are devices",
                                   local_rank, device_count(DeviceKind::cuda)));
   return {.kind = config.device.kind, .index = local_rank};
+}
+
+// The CPU's own profile needs no outside program.
+void check_trace(const RunConfig& config, int64_t steps) {
+  if (steps > 0 && config.device.kind == DeviceKind::cpu)
+    throw ConfigError("/device/kind",
+                      "--trace-steps brackets steps for Nsight on \"cuda\"; on the CPU use timetrial profile");
 }
 
 // Weights come from the checkpoint that the run names, if it names one.
@@ -166,7 +175,7 @@ Rank prepare(RunConfig config, const Workload& workload, comm::Bootstrap& bootst
   if (config.train.seed == 0)
     config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
   if (config.submission.platform.empty()) config.submission.platform = bootstrap.all_gather(processor_name()).front();
-  check_memory(plan_memory(*workload.make_model(config, rank.device), config), bootstrap.local_size());
+  check_memory(plan_memory(*workload.make_model(config, rank.device), config), config, bootstrap.local_size());
   check_checkpoint(config, workload, config.data.checkpoint);
   rank.mesh = std::make_unique<ProcessMesh>(
       config.parallel,
@@ -197,6 +206,7 @@ int evaluate_rank(const RunConfig& asked, const Workload& workload, const RunOpt
   const RunConfig& config = rank.config;
   if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
   const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches);
+  log_device(look_at(rank.device), *log);
   log->evaluation_only();
   const auto model = workload.make_model(config, rank.device);
   Executor executor(*model, config, rank.device, rank.mesh.get());
@@ -244,30 +254,49 @@ int evaluate_rank(const RunConfig& asked, const Workload& workload, const RunOpt
 
 int train_rank(const RunConfig& asked, const Workload& workload, const RunOptions& options,
                const std::atomic<int>& interrupt, comm::Bootstrap& bootstrap) {
+  check_trace(asked, options.trace_steps);
   Rank rank = prepare(asked, workload, bootstrap, true);
   const RunConfig& config = rank.config;
   // Before the output folder: a refused run leaves nothing behind.
   if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
+  const auto model = workload.make_model(config, rank.device);
+  const ComputeDevice compute = look_at(rank.device);
+  const Utilization utilization =
+      utilization_of(config, model->counts(config.model).train_flops_per_token, compute.name);
   auto reporter = rank.first ? make_progress(config, stderr) : make_silence();
-  if (rank.first && !options.metrics.empty()) reporter = make_metrics(options.metrics, std::move(reporter));
+  if (rank.first && !options.metrics.empty())
+    reporter = make_metrics(options.metrics, utilization, std::move(reporter));
   const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches);
   const bool benchmark = is_benchmark(workload);
   if (!benchmark) log->warning(fmt::format("{} is no MLPerf benchmark, and no result", config.workload));
+  log_device(compute, *log);
+  DeviceWatch* watch = nullptr;
+  if (compute.sensors) {
+    auto watching = std::make_unique<DeviceWatch>(*compute.sensors, *log, std::move(reporter));
+    watch = watching.get();
+    reporter = std::move(watching);
+  }
 
-  const auto model = workload.make_model(config, rank.device);
   Executor executor(*model, config, rank.device, rank.mesh.get());
   log->libraries(model->choices());
   choose_weights(executor, config, workload);
   if (!options.metrics.empty()) executor.measure_expert_load();
-  const RunResult result = Trainer(config, executor, *rank.data, *log, *reporter, interrupt).run();
+  Trainer trainer(config, executor, *rank.data, *log, *reporter, interrupt);
+  trainer.trace_steps(options.trace_steps);
+  const RunResult result = trainer.run();
   if (!rank.first) return exit_code_of(result, true);
 
   save_checkpoint(executor, config, workload);  // after the clock has stopped
   const Verdict verdict = judge(log->path(), benchmark);
   if (options.json) {
-    fmt::print("{}\n", outcome_json(config, result, verdict, log->path()).dump(2));
+    Json outcome = outcome_json(config, result, verdict, log->path());
+    outcome["utilization"] = utilization.json(tokens_per_second(config, result));
+    outcome["device_watch"] = watch ? Json(watch->summary()) : Json(nullptr);
+    fmt::print("{}\n", outcome.dump(2));
   } else {
     if (!benchmark) fmt::print("{}\n", time_per_step(result));
+    if (rank.device.kind == DeviceKind::cuda) fmt::print("{}\n", utilization.text(tokens_per_second(config, result)));
+    if (watch) fmt::print("{}\n", watch->summary());
     fmt::print("{}\n", outcome_text(config, result, verdict, log->path()));
   }
   return exit_code_of(result, verdict.passed);
@@ -318,6 +347,7 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   const RunOptions options{.clear_caches = arguments.clear_caches,
                            .json = arguments.json,
                            .metrics = arguments.metrics,
+                           .trace_steps = arguments.trace_steps,
                            .environment = environment};
   if (!arguments.plan && arguments.evaluate_only) return evaluate_only(config, *workload, options, interrupt);
   // A dry run is refused as the run would be; a plan shows whatever was asked for.

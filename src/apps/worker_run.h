@@ -24,6 +24,7 @@ struct WorkerArguments {
   int64_t profile = 0;  // steps to profile instead of training
   bool evaluate_only = false;
   std::string metrics;            // file for step metrics; empty: none
+  int64_t trace_steps = 0;        // to bracket for an outside profiler
   std::string verify_checkpoint;  // folder to hold against the run's model instead of training; empty: none
   std::string command;            // what `run --dry-run` would start; printed below the plan
 };
@@ -32,6 +33,7 @@ struct RunOptions {
   bool clear_caches = false;
   bool json = false;             // the outcome as one JSON object instead of a sentence
   std::string metrics = {};      // file for step metrics; empty: none
+  int64_t trace_steps = 0;       // to bracket for an outside profiler
   Environment environment = {};  // who started this process
 };
 

@@ -243,6 +243,10 @@ std::vector<Field> machine_fields() {
               device(&D::attention))),
       otherwise(false, flag({"device.deterministic", "the same bits on every run on a GPU too, at a cost"},
                             device(&D::deterministic))),
+      otherwise("off", choice<Recompute>(
+                           {"device.recompute", "what backward computes again instead of keeping it"},
+                           {{"off", Recompute::off}, {"selective", Recompute::selective}, {"full", Recompute::full}},
+                           device(&D::recompute))),
   };
 }
 

@@ -101,6 +101,20 @@ ModelCounts count(const ModelShape& shape) {
   return c;
 }
 
+double recomputed_flops_per_token(const ModelShape& shape, Recompute recompute) {
+  if (recompute != Recompute::full) return 0;
+  // Of a gated feed-forward's three matrices the first product has two.
+  const auto layer = [&](bool dense, int64_t window_keys_or_zero) {
+    const int64_t width = dense ? (shape.experts == 0 ? shape.ffn : shape.dense_ffn)
+                                : shape.experts_per_token * shape.ffn + shape.shared_ffn;
+    return 2 * static_cast<double>(count_attention(shape).matmul + 2 * shape.hidden * width) +
+           attention_flops_per_token(shape, window_keys_or_zero);
+  };
+  double sum = static_cast<double>(shape.multi_token.modules) * layer(false, 0);
+  for (int64_t i = 0; i < shape.layers; ++i) sum += layer(shape.dense(i), shape.windowed(i) ? shape.window_keys : 0);
+  return sum;
+}
+
 double mean_visible_keys(int64_t sequence_length, int64_t window_keys_or_zero) {
   TIMETRIAL_CHECK(sequence_length > 0, "sequence of {} tokens", sequence_length);
   TIMETRIAL_CHECK(window_keys_or_zero >= 0, "window of {} keys", window_keys_or_zero);

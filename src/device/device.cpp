@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "device/activity.h"
 #include "device/cuda/runtime.h"
 #include "timetrial/base/build.h"
 #include "timetrial/base/error.h"
@@ -63,7 +64,9 @@ Stream& Stream::operator=(Stream&& other) noexcept {
 
 void Stream::synchronize() const {
   if constexpr (build::has_cuda) {
-    if (handle_) cuda::synchronize(handle_);
+    if (!handle_) return;
+    DeviceActivityNotes::waited();
+    cuda::synchronize(handle_);
   }
 }
 
@@ -111,16 +114,19 @@ Buffer::Buffer(Device device, size_t bytes) : device_(device), bytes_(bytes) {
     } else {
       no_cuda();
     }
+    DeviceActivityNotes::allocated(bytes);
     return;
   }
   const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   data_ = static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded));
   if (!data_) throw Error(fmt::format("no memory for {} bytes on the host", bytes));
   std::memset(data_, 0, rounded);
+  DeviceActivityNotes::allocated(bytes);
 }
 
 Buffer::~Buffer() {
   if (!data_) return;
+  DeviceActivityNotes::released(bytes_);
   if (device_.kind == DeviceKind::cpu) {
     std::free(data_);
   } else if constexpr (build::has_cuda) {
@@ -143,7 +149,10 @@ void copy_bytes(void* destination, Device to, const void* source, Device from, s
   if (to.kind == DeviceKind::cpu && from.kind == DeviceKind::cpu) {
     std::memcpy(destination, source, bytes);
   } else if constexpr (build::has_cuda) {
-    cuda::copy(destination, source, bytes, stream.handle, to.kind == DeviceKind::cpu || from.kind == DeviceKind::cpu);
+    const bool wait = to.kind == DeviceKind::cpu || from.kind == DeviceKind::cpu;
+    DeviceActivityNotes::copied();
+    if (wait) DeviceActivityNotes::waited();
+    cuda::copy(destination, source, bytes, stream.handle, wait);
   } else {
     no_cuda();
   }

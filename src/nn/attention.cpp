@@ -67,9 +67,9 @@ Tensor Attention::workspace(int64_t tokens, Pass& pass) const {
 }
 
 // Queries, keys and values as rotation wants them.
-void Attention::project(const Tensor& qkv, const Tensor& in, Pass& pass) const {
+void Attention::project(const Kept& qkv, const Tensor& in, Pass& pass) const {
   if (!qk_norm_) return qkv_.forward(qkv, in, pass);
-  const Tensor projected = pass.keep(projected_, dtype_, qkv.shape());
+  const Kept projected = pass.keep(projected_, dtype_, qkv.tensor.shape(), Keep::product);
   qkv_.forward(projected, in, pass);
   qk_norm_->forward(qkv, projected, pass);
 }
@@ -82,28 +82,30 @@ void Attention::project_backward(const Tensor& d_in, const Tensor& d_qkv, Pass& 
 }
 
 void Attention::plan_forward(Plan& plan, int64_t tokens) const {
-  plan.keep(saved_qkv_, dtype_, {tokens, shape(tokens).qkv_width()});
-  if (qk_norm_) plan.keep(projected_, dtype_, {tokens, shape(tokens).qkv_width()});
+  plan.keep(saved_qkv_, dtype_, {tokens, shape(tokens).qkv_width()}, qkv_kind());
+  if (qk_norm_) plan.keep(projected_, dtype_, {tokens, shape(tokens).qkv_width()}, Keep::product);
   qkv_.plan_forward(plan, tokens);
   if (qk_norm_) qk_norm_->plan_forward(plan, tokens);
-  plan.keep(saved_core_, dtype_, {tokens, options_.heads * options_.head_dim});
-  plan.keep(saved_lse_, fine_, {tokens * options_.heads});
-  {
+  plan.keep(saved_core_, dtype_, {tokens, options_.heads * options_.head_dim}, Keep::product);
+  plan.keep(saved_lse_, fine_, {tokens * options_.heads}, Keep::product);
+  if (plan.makes(Keep::product)) {
     Plan::Scope scope(plan);
     plan.temporary_bytes(workspace_bytes(tokens));
   }
   output_.plan_forward(plan, tokens);
 }
 
-void Attention::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
+void Attention::forward(const Kept& out, const Tensor& in, Pass& pass) const {
   const int64_t tokens = in.dim(0);
   const ops::AttentionShape s = shape(tokens);
-  const Tensor qkv = pass.keep(saved_qkv_, dtype_, {tokens, s.qkv_width()});
+  const Kept qkv = pass.keep(saved_qkv_, dtype_, {tokens, s.qkv_width()}, qkv_kind());
   project(qkv, in, pass);
-  ops::rope_forward({.x = qkv, .cos = rotary_.cos, .sin = rotary_.sin, .heads = s.heads + s.kv_heads}, pass.stream);
-  const Tensor core = pass.keep(saved_core_, dtype_, {tokens, s.heads * s.head_dim});
-  const Tensor lse = pass.keep(saved_lse_, fine_, {tokens * s.heads}).reshape({s.batch, s.heads, s.length});
-  {
+  if (!qkv.there)
+    ops::rope_forward({.x = qkv, .cos = rotary_.cos, .sin = rotary_.sin, .heads = s.heads + s.kv_heads}, pass.stream);
+  const Kept core = pass.keep(saved_core_, dtype_, {tokens, s.heads * s.head_dim}, Keep::product);
+  const Tensor flat_lse = pass.keep(saved_lse_, fine_, {tokens * s.heads}, Keep::product);
+  if (!core.there) {
+    const Tensor lse = flat_lse.reshape({s.batch, s.heads, s.length});
     Arena::Scope scope(pass.scratch);
     ops::attention_forward({.out = core,
                             .lse = lse,
@@ -140,9 +142,9 @@ void Attention::backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pa
   ops::attention_backward({.d_qkv = d_qkv,
                            .d_sinks = d_sinks,
                            .d_out = d_core,
-                           .out = pass.stash.saved(saved_core_),
-                           .lse = pass.stash.saved(saved_lse_).reshape({s.batch, s.heads, s.length}),
-                           .qkv = pass.stash.saved(saved_qkv_),
+                           .out = pass.saved(saved_core_),
+                           .lse = pass.saved(saved_lse_).reshape({s.batch, s.heads, s.length}),
+                           .qkv = pass.saved(saved_qkv_),
                            .sinks = sinks(pass),
                            .workspace = workspace(tokens, pass),
                            .shape = s,

@@ -16,12 +16,16 @@ HeadNorm::HeadNorm(ModuleContext& context, const std::string& name, const HeadNo
   k_weight_ = add(".k_norm.weight");
 }
 
-void HeadNorm::plan_forward(Plan& plan, int64_t tokens) const { plan.keep(rstd_, fine_, statistics(tokens)); }
+void HeadNorm::plan_forward(Plan& plan, int64_t tokens) const {
+  plan.keep(rstd_, fine_, statistics(tokens), Keep::product);
+}
 
-void HeadNorm::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
+void HeadNorm::forward(const Kept& out, const Tensor& in, Pass& pass) const {
   pass.refer(in_, in);
+  const Tensor rstd = pass.keep(rstd_, fine_, statistics(in.dim(0)), Keep::product);
+  if (out.there) return;
   ops::head_norm_forward({.out = out,
-                          .rstd = pass.keep(rstd_, fine_, statistics(in.dim(0))),
+                          .rstd = rstd,
                           .x = in,
                           .q_weight = pass.weight(q_weight_),
                           .k_weight = pass.weight(k_weight_),
@@ -34,8 +38,8 @@ void HeadNorm::backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pas
   pass.deferred.refer(d_out_, d_out);
   ops::head_norm_backward_input({.d_x = d_in,
                                  .d_out = d_out,
-                                 .x = pass.stash.saved(in_),
-                                 .rstd = pass.stash.saved(rstd_),
+                                 .x = pass.saved(in_),
+                                 .rstd = pass.saved(rstd_),
                                  .q_weight = pass.weight(q_weight_),
                                  .k_weight = pass.weight(k_weight_),
                                  .heads = options_.heads},
@@ -46,8 +50,8 @@ void HeadNorm::backward_weights(Pass& pass) const {
   ops::head_norm_backward_weight({.d_q_weight = pass.parameters.grad(q_weight_),
                                   .d_k_weight = pass.parameters.grad(k_weight_),
                                   .d_out = pass.deferred.saved(d_out_),
-                                  .x = pass.stash.saved(in_),
-                                  .rstd = pass.stash.saved(rstd_),
+                                  .x = pass.saved(in_),
+                                  .rstd = pass.saved(rstd_),
                                   .heads = options_.heads},
                                  pass.stream);
   pass.parameters.grad_ready(q_weight_);

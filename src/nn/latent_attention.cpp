@@ -73,64 +73,77 @@ Tensor LatentAttention::workspace(int64_t tokens, Pass& pass) const {
 
 void LatentAttention::plan_forward(Plan& plan, int64_t tokens) const {
   const LatentAttentionOptions& o = options_;
-  plan.keep(q_latent_, dtype_, {tokens, o.query_rank});
-  plan.keep(q_normed_, dtype_, {tokens, o.query_rank});
+  plan.keep(q_latent_, dtype_, {tokens, o.query_rank}, Keep::product);
+  plan.keep(q_normed_, dtype_, {tokens, o.query_rank}, Keep::cheap);
   q_norm_.plan_forward(plan, tokens);
-  plan.keep(kv_latent_, dtype_, {tokens, o.kv_rank});
-  plan.keep(kv_normed_, dtype_, {tokens, o.kv_rank});
-  plan.keep(qkv_, dtype_, {tokens, heads().qkv_width()});
+  plan.keep(kv_latent_, dtype_, {tokens, o.kv_rank}, Keep::product);
+  plan.keep(kv_normed_, dtype_, {tokens, o.kv_rank}, Keep::cheap);
+  plan.keep(qkv_, dtype_, {tokens, heads().qkv_width()}, Keep::product);
   {
+    const bool makes = plan.makes(Keep::product);
     Plan::Scope scope(plan);
-    plan.temporary(dtype_, {tokens, heads().query_width()});
-    plan.temporary(dtype_, {tokens, o.rope_dim});
-    {
+    if (makes) {
+      plan.temporary(dtype_, {tokens, heads().query_width()});
+      plan.temporary(dtype_, {tokens, o.rope_dim});
       Plan::Scope inner(plan);
       plan.temporary(dtype_, {tokens, o.kv_rank + o.rope_dim});
     }
     kv_norm_.plan_forward(plan, tokens);
-    plan.temporary(dtype_, {tokens, heads().key_value_width()});
+    if (makes) plan.temporary(dtype_, {tokens, heads().key_value_width()});
   }
-  plan.keep(core_, dtype_, {tokens, o.heads * o.value_dim});
-  plan.keep(lse_, fine_, {tokens * o.heads});
-  {
-    Plan::Scope scope(plan);
-    plan.temporary_bytes(workspace_bytes(tokens));
-  }
+  plan.keep(core_, dtype_, {tokens, o.heads * o.value_dim}, Keep::product);
+  plan.keep(lse_, fine_, {tokens * o.heads}, Keep::product);
   for (const Linear* linear : {&q_down_, &q_up_, &kv_down_, &kv_up_, &output_}) linear->plan_forward(plan, tokens);
+  if (!plan.makes(Keep::product)) return;
+  Plan::Scope scope(plan);
+  plan.temporary_bytes(workspace_bytes(tokens));
 }
 
-void LatentAttention::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
+// Queries, keys and values of all heads from the two latents.
+void LatentAttention::unfold(const Kept& qkv, const Tensor& q_normed, const Tensor& in, Pass& pass) const {
+  const LatentAttentionOptions& o = options_;
+  const int64_t tokens = in.dim(0);
+  const Kept kv_latent = pass.keep(kv_latent_, dtype_, {tokens, o.kv_rank}, Keep::product);
+  const Kept kv_normed = pass.keep(kv_normed_, dtype_, {tokens, o.kv_rank}, Keep::cheap);
+  Arena::Scope scope(pass.scratch);
+  if (qkv.there) {  // the products are left out; what they read is made and referred to
+    q_up_.forward(qkv, q_normed, pass);
+    kv_down_.forward(kv_latent, in, pass);
+    kv_norm_.forward(kv_normed, kv_latent, pass);
+    kv_up_.forward(qkv, kv_normed, pass);
+    return;
+  }
+  const Tensor q = pass.temporary(dtype_, {tokens, heads().query_width()});
+  q_up_.forward(q, q_normed, pass);
+  const Tensor key_rope = pass.temporary(dtype_, {tokens, o.rope_dim});
+  {
+    Arena::Scope inner(pass.scratch);
+    const Tensor compressed = pass.temporary(dtype_, {tokens, o.kv_rank + o.rope_dim});
+    kv_down_.forward(compressed, in, pass);
+    ops::split_columns({.left = kv_latent, .right = key_rope, .x = compressed}, pass.stream);
+  }
+  kv_norm_.forward(kv_normed, kv_latent, pass);
+  const Tensor kv = pass.temporary(dtype_, {tokens, heads().key_value_width()});
+  kv_up_.forward(kv, kv_normed, pass);
+  ops::latent_qkv_forward(
+      {.qkv = qkv, .q = q, .kv = kv, .key_rope = key_rope, .cos = rotary_.cos, .sin = rotary_.sin, .shape = heads()},
+      pass.stream);
+}
+
+void LatentAttention::forward(const Kept& out, const Tensor& in, Pass& pass) const {
   const LatentAttentionOptions& o = options_;
   const int64_t tokens = in.dim(0);
   const ops::AttentionShape s = shape(tokens);
-  const Tensor q_latent = pass.keep(q_latent_, dtype_, {tokens, o.query_rank});
-  const Tensor q_normed = pass.keep(q_normed_, dtype_, {tokens, o.query_rank});
+  const Kept q_latent = pass.keep(q_latent_, dtype_, {tokens, o.query_rank}, Keep::product);
+  const Kept q_normed = pass.keep(q_normed_, dtype_, {tokens, o.query_rank}, Keep::cheap);
   q_down_.forward(q_latent, in, pass);
   q_norm_.forward(q_normed, q_latent, pass);
-  const Tensor kv_latent = pass.keep(kv_latent_, dtype_, {tokens, o.kv_rank});
-  const Tensor kv_normed = pass.keep(kv_normed_, dtype_, {tokens, o.kv_rank});
-  const Tensor qkv = pass.keep(qkv_, dtype_, {tokens, heads().qkv_width()});
-  {
-    Arena::Scope scope(pass.scratch);
-    const Tensor q = pass.temporary(dtype_, {tokens, heads().query_width()});
-    q_up_.forward(q, q_normed, pass);
-    const Tensor key_rope = pass.temporary(dtype_, {tokens, o.rope_dim});
-    {
-      Arena::Scope inner(pass.scratch);
-      const Tensor compressed = pass.temporary(dtype_, {tokens, o.kv_rank + o.rope_dim});
-      kv_down_.forward(compressed, in, pass);
-      ops::split_columns({.left = kv_latent, .right = key_rope, .x = compressed}, pass.stream);
-    }
-    kv_norm_.forward(kv_normed, kv_latent, pass);
-    const Tensor kv = pass.temporary(dtype_, {tokens, heads().key_value_width()});
-    kv_up_.forward(kv, kv_normed, pass);
-    ops::latent_qkv_forward(
-        {.qkv = qkv, .q = q, .kv = kv, .key_rope = key_rope, .cos = rotary_.cos, .sin = rotary_.sin, .shape = heads()},
-        pass.stream);
-  }
-  const Tensor core = pass.keep(core_, dtype_, {tokens, s.out_width()});
-  const Tensor lse = pass.keep(lse_, fine_, {tokens * s.heads}).reshape({s.batch, s.heads, s.length});
-  {
+  const Kept qkv = pass.keep(qkv_, dtype_, {tokens, heads().qkv_width()}, Keep::product);
+  unfold(qkv, q_normed, in, pass);
+  const Kept core = pass.keep(core_, dtype_, {tokens, s.out_width()}, Keep::product);
+  const Tensor flat_lse = pass.keep(lse_, fine_, {tokens * s.heads}, Keep::product);
+  if (!core.there) {
+    const Tensor lse = flat_lse.reshape({s.batch, s.heads, s.length});
     Arena::Scope scope(pass.scratch);
     ops::attention_forward({.out = core,
                             .lse = lse,
@@ -179,9 +192,9 @@ void LatentAttention::core_backward(const Tensor& d_q, const Tensor& d_kv, const
   ops::attention_backward({.d_qkv = d_qkv,
                            .d_sinks = {},
                            .d_out = d_core,
-                           .out = pass.stash.saved(core_),
-                           .lse = pass.stash.saved(lse_).reshape({s.batch, s.heads, s.length}),
-                           .qkv = pass.stash.saved(qkv_),
+                           .out = pass.saved(core_),
+                           .lse = pass.saved(lse_).reshape({s.batch, s.heads, s.length}),
+                           .qkv = pass.saved(qkv_),
                            .sinks = {},
                            .workspace = workspace(tokens, pass),
                            .shape = s,

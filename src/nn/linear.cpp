@@ -30,8 +30,9 @@ Linear::Linear(ModuleContext& context, const Linear& tied)
 
 void Linear::plan_forward(Plan& plan, int64_t) const { plan.workspace(ops::matmul_workspace_bytes(device_)); }
 
-void Linear::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
+void Linear::forward(const Kept& out, const Tensor& in, Pass& pass) const {
   pass.refer(in_, in);
+  if (out.there) return;
   ops::matmul({.c = out,
                .a = in,
                .b = pass.weight(weight_),
@@ -52,7 +53,7 @@ void Linear::backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pass)
 void Linear::backward_weights(Pass& pass) const {
   ops::matmul({.c = pass.parameters.grad(weight_),
                .a = pass.deferred.saved(d_out_),
-               .b = pass.stash.saved(in_),
+               .b = pass.saved(in_),
                .transpose_a = true,
                .accumulate = true,
                .d_bias = bias_ ? pass.parameters.grad(*bias_) : Tensor(),

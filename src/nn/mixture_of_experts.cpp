@@ -66,34 +66,37 @@ void MixtureOfExperts::plan_forward(Plan& plan, int64_t tokens) const {
   const int64_t rows = tokens * options_.choices;
   std::visit([&](const auto& router) { router.plan_forward(plan, tokens); }, router_);
   dispatch_.plan_dispatch(plan, tokens, options_.hidden);
-  plan.keep(hidden_, dtype_, {rows, 2 * options_.ffn});
-  plan.keep(activated_, dtype_, {rows, options_.ffn});
-  {
+  plan.keep(hidden_, dtype_, {rows, 2 * options_.ffn}, Keep::product);
+  plan.keep(activated_, dtype_, {rows, options_.ffn}, Keep::cheap);
+  const bool makes_out = plan.mode() != Mode::replay;
+  if (makes_out) {
     Plan::Scope scope(plan);
     plan.temporary(dtype_, {rows, options_.hidden});
   }
   if (!shared_) return;
   Plan::Scope scope(plan);
-  plan.temporary(dtype_, {tokens, options_.hidden});
+  if (makes_out) plan.temporary(dtype_, {tokens, options_.hidden});
   shared_->plan_forward(plan, tokens);
 }
 
-void MixtureOfExperts::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
+void MixtureOfExperts::forward(const Kept& out, const Tensor& in, Pass& pass) const {
   const int64_t tokens = in.dim(0), rows = tokens * options_.choices;
   const Routing routing = std::visit([&](const auto& router) { return router.forward(in, pass); }, router_);
   const RoutedTokens routed = dispatch_.dispatch(in, routing, pass);
-  const Tensor hidden = pass.keep(hidden_, dtype_, {rows, 2 * options_.ffn});
-  ops::grouped_matmul({.c = hidden,
-                       .a = routed.rows,
-                       .b = pass.weight(experts_.fc1),
-                       .expert_begin = routed.expert_begin,
-                       .transpose_b = true,
-                       .bias = optional_weight(experts_.fc1_bias, pass)},
-                      pass.stream);
-  const Tensor activated = pass.keep(activated_, dtype_, {rows, options_.ffn});
-  ops::gated_activation_forward(
-      {.out = activated, .hidden = hidden, .gate_rows = routed.gate_rows, .kind = options_.activation}, pass.stream);
-  {
+  const Kept hidden = pass.keep(hidden_, dtype_, {rows, 2 * options_.ffn}, Keep::product);
+  if (!hidden.there)
+    ops::grouped_matmul({.c = hidden,
+                         .a = routed.rows,
+                         .b = pass.weight(experts_.fc1),
+                         .expert_begin = routed.expert_begin,
+                         .transpose_b = true,
+                         .bias = optional_weight(experts_.fc1_bias, pass)},
+                        pass.stream);
+  const Kept activated = pass.keep(activated_, dtype_, {rows, options_.ffn}, Keep::cheap);
+  if (!activated.there)
+    ops::gated_activation_forward(
+        {.out = activated, .hidden = hidden, .gate_rows = routed.gate_rows, .kind = options_.activation}, pass.stream);
+  if (!out.there) {
     Arena::Scope scope(pass.scratch);
     const Tensor rows_out = pass.temporary(dtype_, {rows, options_.hidden});
     ops::grouped_matmul({.c = rows_out,
@@ -108,9 +111,9 @@ void MixtureOfExperts::forward(const Tensor& out, const Tensor& in, Pass& pass) 
   }
   if (!shared_) return;
   Arena::Scope scope(pass.scratch);
-  const Tensor shared = pass.temporary(dtype_, {tokens, options_.hidden});
+  const Kept shared = out.there ? out : Kept(pass.temporary(dtype_, {tokens, options_.hidden}));
   shared_->forward(shared, in, pass);
-  ops::add({.out = out, .a = out, .b = shared}, pass.stream);
+  if (!out.there) ops::add({.out = out, .a = out, .b = shared}, pass.stream);
 }
 
 void MixtureOfExperts::plan_backward(Plan& plan, int64_t tokens) const {
@@ -152,7 +155,7 @@ void MixtureOfExperts::backward_input(const Tensor& d_in, const Tensor& d_out, P
     ops::gated_activation_backward({.d_hidden = d_hidden,
                                     .d_gate_rows = d_gate_rows,
                                     .d_out = d_activated,
-                                    .hidden = pass.stash.saved(hidden_),
+                                    .hidden = pass.saved(hidden_),
                                     .gate_rows = routed.gate_rows,
                                     .kind = options_.activation},
                                    pass.stream);
@@ -186,7 +189,7 @@ void MixtureOfExperts::backward_weights(Pass& pass) const {
   if (shared_) shared_->backward_weights(pass);
   ops::grouped_matmul_backward_weight({.d_weight = store.grad(experts_.fc2),
                                        .d_c = d_rows_out,
-                                       .a = pass.stash.saved(activated_),
+                                       .a = pass.saved(activated_),
                                        .expert_begin = routed.expert_begin},
                                       pass.stream);
   store.grad_ready(experts_.fc2);

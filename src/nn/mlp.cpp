@@ -14,19 +14,20 @@ Mlp::Mlp(ModuleContext& context, const std::string& name, const MlpOptions& o)
       d_hidden_(context.saved()) {}
 
 void Mlp::plan_forward(Plan& plan, int64_t tokens) const {
-  plan.keep(hidden_, dtype_, {tokens, 2 * options_.ffn});
+  plan.keep(hidden_, dtype_, {tokens, 2 * options_.ffn}, Keep::product);
   fc1_.plan_forward(plan, tokens);
-  plan.keep(activated_, dtype_, {tokens, options_.ffn});
+  plan.keep(activated_, dtype_, {tokens, options_.ffn}, Keep::cheap);
   fc2_.plan_forward(plan, tokens);
 }
 
-void Mlp::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
+void Mlp::forward(const Kept& out, const Tensor& in, Pass& pass) const {
   const int64_t tokens = in.dim(0);
-  const Tensor hidden = pass.keep(hidden_, dtype_, {tokens, 2 * options_.ffn});
+  const Kept hidden = pass.keep(hidden_, dtype_, {tokens, 2 * options_.ffn}, Keep::product);
   fc1_.forward(hidden, in, pass);
-  const Tensor activated = pass.keep(activated_, dtype_, {tokens, options_.ffn});
-  ops::gated_activation_forward({.out = activated, .hidden = hidden, .gate_rows = {}, .kind = options_.activation},
-                                pass.stream);
+  const Kept activated = pass.keep(activated_, dtype_, {tokens, options_.ffn}, Keep::cheap);
+  if (!activated.there)
+    ops::gated_activation_forward({.out = activated, .hidden = hidden, .gate_rows = {}, .kind = options_.activation},
+                                  pass.stream);
   fc2_.forward(out, activated, pass);
 }
 
@@ -46,7 +47,7 @@ void Mlp::backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pass) co
     ops::gated_activation_backward({.d_hidden = d_hidden,
                                     .d_gate_rows = {},
                                     .d_out = d_activated,
-                                    .hidden = pass.stash.saved(hidden_),
+                                    .hidden = pass.saved(hidden_),
                                     .gate_rows = {},
                                     .kind = options_.activation},
                                    pass.stream);

@@ -27,6 +27,7 @@ SoftmaxRouter::SoftmaxRouter(ModuleContext& context, const std::string& name, co
 void SoftmaxRouter::plan_forward(Plan& plan, int64_t tokens) const {
   plan.keep(expert_, DType::i32, {tokens, options_.choices});
   plan.keep(gate_, fine_, {tokens, options_.choices});
+  if (!plan.makes(Keep::always)) return;
   Plan::Scope scope(plan);
   plan.temporary(dtype_, {tokens, options_.experts});
   linear_.plan_forward(plan, tokens);
@@ -34,12 +35,13 @@ void SoftmaxRouter::plan_forward(Plan& plan, int64_t tokens) const {
 
 Routing SoftmaxRouter::forward(const Tensor& in, Pass& pass) const {
   const int64_t tokens = in.dim(0);
-  const Routing routing{.expert = pass.keep(expert_, DType::i32, {tokens, options_.choices}),
-                        .gate = pass.keep(gate_, fine_, {tokens, options_.choices})};
+  const Kept expert = pass.keep(expert_, DType::i32, {tokens, options_.choices});
+  const Routing routing{.expert = expert, .gate = pass.keep(gate_, fine_, {tokens, options_.choices})};
   Arena::Scope scope(pass.scratch);
-  const Tensor logits = pass.temporary(dtype_, {tokens, options_.experts});
+  const Kept logits = expert.there ? expert : Kept(pass.temporary(dtype_, {tokens, options_.experts}));
   linear_.forward(logits, in, pass);
-  ops::route_forward({.expert = routing.expert, .gate = routing.gate, .logits = logits}, pass.stream);
+  if (!expert.there)
+    ops::route_forward({.expert = routing.expert, .gate = routing.gate, .logits = logits}, pass.stream);
   return routing;
 }
 
@@ -50,8 +52,7 @@ void SoftmaxRouter::plan_backward(Plan& plan, int64_t tokens) const {
 void SoftmaxRouter::backward_input(const Tensor& d_in, const Tensor& d_gate, Pass& pass) const {
   const Tensor d_logits = pass.deferred.keep(d_logits_, dtype_, {d_gate.dim(0), options_.experts});
   ops::route_backward(
-      {.d_logits = d_logits, .d_gate = d_gate, .gate = pass.stash.saved(gate_), .expert = pass.stash.saved(expert_)},
-      pass.stream);
+      {.d_logits = d_logits, .d_gate = d_gate, .gate = pass.saved(gate_), .expert = pass.saved(expert_)}, pass.stream);
   linear_.backward_input(d_in, d_logits, pass);
 }
 
@@ -84,7 +85,7 @@ void SigmoidRouter::plan_forward(Plan& plan, int64_t tokens) const {
   plan.keep(expert_, DType::i32, {tokens, options_.choices});
   plan.keep(gate_, fine_, {tokens, options_.choices});
   plan.keep(score_, fine_, {tokens, options_.experts});
-  {
+  if (plan.makes(Keep::always)) {
     Plan::Scope scope(plan);
     plan.temporary(dtype_, {tokens, options_.experts});
     linear_.plan_forward(plan, tokens);
@@ -97,9 +98,13 @@ void SigmoidRouter::plan_forward(Plan& plan, int64_t tokens) const {
 
 Routing SigmoidRouter::forward(const Tensor& in, Pass& pass) const {
   const int64_t tokens = in.dim(0);
-  const Routing routing{.expert = pass.keep(expert_, DType::i32, {tokens, options_.choices}),
-                        .gate = pass.keep(gate_, fine_, {tokens, options_.choices})};
+  const Kept expert = pass.keep(expert_, DType::i32, {tokens, options_.choices});
+  const Routing routing{.expert = expert, .gate = pass.keep(gate_, fine_, {tokens, options_.choices})};
   const Tensor score = pass.keep(score_, fine_, {tokens, options_.experts});
+  if (expert.there) {
+    linear_.forward(expert, in, pass);  // refers to its input
+    return routing;
+  }
   {
     Arena::Scope scope(pass.scratch);
     const Tensor logits = pass.temporary(dtype_, {tokens, options_.experts});
@@ -137,7 +142,7 @@ void SigmoidRouter::plan_backward(Plan& plan, int64_t tokens) const {
 void SigmoidRouter::backward_input(const Tensor& d_in, const Tensor& d_gate, Pass& pass) const {
   const int64_t tokens = d_gate.dim(0);
   const Tensor d_logits = pass.deferred.keep(d_logits_, dtype_, {tokens, options_.experts});
-  const Tensor score = pass.stash.saved(score_);
+  const Tensor score = pass.saved(score_);
   {
     Arena::Scope scope(pass.scratch);
     Tensor d_score;
@@ -147,14 +152,14 @@ void SigmoidRouter::backward_input(const Tensor& d_in, const Tensor& d_gate, Pas
       d_score = pass.temporary(fine_, {tokens, options_.experts});
       ops::sequence_balance_backward({.d_score = d_score,
                                       .score = score,
-                                      .counts = pass.stash.saved(counts_),
+                                      .counts = pass.saved(counts_),
                                       .choices = options_.choices,
                                       .scale = options_.balance_coefficient * sequence_scale(pass)},
                                      pass.stream);
     }
     ops::sigmoid_route_backward({.d_logits = d_logits,
                                  .d_gate = d_gate,
-                                 .expert = pass.stash.saved(expert_),
+                                 .expert = pass.saved(expert_),
                                  .score = score,
                                  .scaling = options_.scaling,
                                  .d_score = d_score},

@@ -48,8 +48,8 @@ void TokenLoss::mask(const Tensor& rows, StreamRef stream) const {
 }
 
 void TokenLoss::backward_input(const Tensor& d_in, const Tensor& labels, double scale, Pass& pass) const {
-  const Tensor logits = pass.stash.saved(logits_);
-  ops::cross_entropy_backward({.logits = logits, .lse = pass.stash.saved(lse_), .labels = labels, .scale = scale},
+  const Tensor logits = pass.saved(logits_);
+  ops::cross_entropy_backward({.logits = logits, .lse = pass.saved(lse_), .labels = labels, .scale = scale},
                               pass.stream);
   mask(logits, pass.stream);
   head_.backward_input(d_in, logits, pass);

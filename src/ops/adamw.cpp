@@ -50,6 +50,10 @@ void squared_norm(const SquaredNorm& a, std::span<const ParameterSegment> segmen
       return on_cpu({kOp, stream, a.gradient.dtype()}, a,
                     [&]<class T>(const auto& arguments) { cpu::squared_norm<T>(arguments, segments); });
     case DeviceKind::cuda:
+      check_devices(kOp, {a.workspace}, stream);
+      TIMETRIAL_CHECK(a.workspace && a.workspace.dtype() == DType::f64 && a.workspace.elements() >= kNormPartials,
+                      "{}: a workspace of {} {}, expected {} f64", kOp, a.workspace.shape(),
+                      name_of(a.workspace.dtype()), kNormPartials);
       if constexpr (build::has_cuda) return cuda::squared_norm(a, segments, stream);
       throw_without_cuda(kOp);
   }

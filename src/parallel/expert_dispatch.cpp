@@ -19,7 +19,7 @@ LocalExpertDispatch::LocalExpertDispatch(ModuleContext& context, int64_t experts
 
 void LocalExpertDispatch::plan_dispatch(Plan& plan, int64_t tokens, int64_t width) const {
   const int64_t capacity = tokens * choices_;
-  plan.keep(rows_, dtype_, {capacity, width});
+  plan.keep(rows_, dtype_, {capacity, width}, Keep::cheap);
   plan.keep(gate_rows_, fine_, {capacity});
   plan.keep(expert_begin_, DType::i32, {experts_ + 1});
   plan.keep(source_, DType::i32, {capacity});
@@ -28,36 +28,42 @@ void LocalExpertDispatch::plan_dispatch(Plan& plan, int64_t tokens, int64_t widt
 
 RoutedTokens LocalExpertDispatch::dispatch(const Tensor& x, const Routing& routing, Pass& pass) const {
   const int64_t tokens = x.dim(0), capacity = tokens * choices_;
-  RoutedTokens routed;
-  routed.rows = pass.keep(rows_, dtype_, {capacity, x.dim(1)});
-  routed.gate_rows = pass.keep(gate_rows_, fine_, {capacity});
-  routed.expert_begin = pass.keep(expert_begin_, DType::i32, {experts_ + 1});
-  routed.source = pass.keep(source_, DType::i32, {capacity});
-  routed.row_of = pass.keep(row_of_, DType::i32, {tokens, choices_});
-  ops::group_by_expert(
-      {.expert_begin = routed.expert_begin, .source = routed.source, .row_of = routed.row_of, .expert = routing.expert},
-      pass.stream);
-  ops::gather_rows({.rows = routed.rows,
-                    .gate_rows = routed.gate_rows,
-                    .x = x,
-                    .gate = routing.gate,
-                    .source = routed.source,
-                    .choices = choices_},
-                   pass.stream);
+  const Kept rows = pass.keep(rows_, dtype_, {capacity, x.dim(1)}, Keep::cheap);
+  const Kept gate_rows = pass.keep(gate_rows_, fine_, {capacity});
+  const Kept begin = pass.keep(expert_begin_, DType::i32, {experts_ + 1});
+  const RoutedTokens routed{.rows = rows,
+                            .gate_rows = gate_rows,
+                            .expert_begin = begin,
+                            .source = pass.keep(source_, DType::i32, {capacity}),
+                            .row_of = pass.keep(row_of_, DType::i32, {tokens, choices_})};
+  if (!begin.there)
+    ops::group_by_expert({.expert_begin = routed.expert_begin,
+                          .source = routed.source,
+                          .row_of = routed.row_of,
+                          .expert = routing.expert},
+                         pass.stream);
+  if (!rows.there)
+    ops::gather_rows({.rows = rows,
+                      .gate_rows = gate_rows.there ? Tensor() : gate_rows.tensor,
+                      .x = x,
+                      .gate = gate_rows.there ? Tensor() : routing.gate,
+                      .source = routed.source,
+                      .choices = choices_},
+                     pass.stream);
   return routed;
 }
 
 RoutedTokens LocalExpertDispatch::routed(const Pass& pass) const {
-  return {.rows = pass.stash.saved(rows_),
-          .gate_rows = pass.stash.saved(gate_rows_),
-          .expert_begin = pass.stash.saved(expert_begin_),
-          .source = pass.stash.saved(source_),
-          .row_of = pass.stash.saved(row_of_)};
+  return {.rows = pass.saved(rows_),
+          .gate_rows = pass.saved(gate_rows_),
+          .expert_begin = pass.saved(expert_begin_),
+          .source = pass.saved(source_),
+          .row_of = pass.saved(row_of_)};
 }
 
 void LocalExpertDispatch::dispatch_backward(const Tensor& d_x, const Tensor& d_gate, const Tensor& d_rows,
                                             const Tensor& d_gate_rows, Pass& pass) const {
-  const Tensor row_of = pass.stash.saved(row_of_);
+  const Tensor row_of = pass.saved(row_of_);
   ops::combine_rows({.y = d_x, .rows = d_rows, .row_of = row_of}, pass.stream);
   ops::ungroup_scalars({.out = d_gate, .values = d_gate_rows, .row_of = row_of}, pass.stream);
 }
@@ -68,7 +74,7 @@ void LocalExpertDispatch::combine(const Tensor& y, const Tensor& rows, const Rou
 
 void LocalExpertDispatch::combine_backward(const Tensor& d_rows, const Tensor& d_y, Pass& pass) const {
   ops::gather_rows(
-      {.rows = d_rows, .gate_rows = {}, .x = d_y, .gate = {}, .source = pass.stash.saved(source_), .choices = choices_},
+      {.rows = d_rows, .gate_rows = {}, .x = d_y, .gate = {}, .source = pass.saved(source_), .choices = choices_},
       pass.stream);
 }
 

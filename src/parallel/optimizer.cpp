@@ -3,6 +3,7 @@
 #include "timetrial/parallel/optimizer.h"
 
 #include <cmath>
+#include <cstring>
 
 namespace timetrial {
 
@@ -24,19 +25,22 @@ Optimizer::Optimizer(ParameterStore& store, const OptimizerSettings& settings, D
     : store_(store),
       settings_(settings),
       squared_(fine_type(store), {1}, device),
+      partials_(DType::f64, {device.kind == DeviceKind::cuda ? ops::kNormPartials : 0}, device),
       norm_(fine_type(store), {1}, device),
       coefficient_(fine_type(store), {1}, device),
-      scalars_(DType::i32, {static_cast<int64_t>(sizeof(ops::StepScalars) / sizeof(int32_t))}, device) {}
+      scalars_(DType::i32, {static_cast<int64_t>(sizeof(ops::StepScalars) / sizeof(int32_t))}, device),
+      scalars_upload_(device, sizeof(ops::StepScalars)) {}
 
 void Optimizer::set_scalars(const ops::StepScalars& scalars, StreamRef stream) {
-  copy_bytes(scalars_.view().raw(), scalars_.view().device(), &scalars, {}, sizeof(scalars), stream);
+  std::memcpy(scalars_upload_.fill(), &scalars, sizeof(scalars));
+  scalars_upload_.send(scalars_.view().raw(), sizeof(scalars), stream);
 }
 
 void Optimizer::update(StreamRef stream, const SumOverRanks& sum_over_ranks) {
   fill_zero(squared_.view().raw(), squared_.view().bytes(), stream);
   for (const ParameterStore::Group& group : store_.groups()) {
     const Tensor gradient = group.gradients.rows(group.shard_begin, group.shard_end);
-    ops::squared_norm({.out = squared_, .gradient = gradient}, group.segments, stream);
+    ops::squared_norm({.out = squared_, .gradient = gradient, .workspace = partials_}, group.segments, stream);
   }
   if (sum_over_ranks) sum_over_ranks(squared_);
   ops::clip_coefficient(

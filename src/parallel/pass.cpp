@@ -1,4 +1,4 @@
-// The stash's bookkeeping.
+// The stash's bookkeeping, and where a pass puts what forward makes.
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/parallel/pass.h"
 
@@ -36,10 +36,39 @@ Tensor Stash::saved(SavedId id) const {
   return tensors_[index];
 }
 
+bool Stash::has(SavedId id) const {
+  const auto index = static_cast<size_t>(id.index);
+  return index < tensors_.size() && tensors_[index];
+}
+
 void Stash::release() {
   for (Tensor& tensor : tensors_) tensor = {};
   if (build::debug && buffer_.device().kind == DeviceKind::cpu && buffer_.bytes() > 0)
     std::memset(buffer_.data(), 0xFF, buffer_.bytes());
+}
+
+Kept Pass::keep(SavedId id, DType dtype, Shape shape, Keep keep) {
+  const bool kept = is_kept(recompute, keep);
+  switch (mode) {
+    case Mode::train:
+      return kept ? stash.keep(id, dtype, shape) : allocate(scratch, dtype, shape);
+    case Mode::replay:
+      return kept ? Kept(stash.saved(id), true) : Kept(deferred.keep(id, dtype, shape));
+    case Mode::evaluate:
+      return allocate(scratch, dtype, shape);
+  }
+  throw Error("unknown mode");
+}
+
+void Pass::refer(SavedId id, const Tensor& tensor) {
+  switch (mode) {
+    case Mode::train:
+      return stash.refer(id, tensor);
+    case Mode::replay:
+      return deferred.refer(id, tensor);
+    case Mode::evaluate:
+      return;
+  }
 }
 
 }  // namespace timetrial

@@ -22,8 +22,14 @@ void enter(std::vector<PlannedTensor>& tensors, SavedId id, size_t offset, DType
 
 }  // namespace
 
-void Plan::keep(SavedId id, DType dtype, Shape shape) {
+void Plan::keep(SavedId id, DType dtype, Shape shape, Keep keep) {
   if (mode_ == Mode::evaluate) return temporary(dtype, shape);
+  const bool kept = is_kept(recompute_, keep);
+  if (mode_ == Mode::replay) {
+    if (!kept) defer(id, dtype, shape);
+    return;
+  }
+  if (!kept) return temporary(dtype, shape);
   enter(kept_, id, kept_bytes_, dtype, shape);
   kept_bytes_ += rounded_bytes(dtype, shape);
 }

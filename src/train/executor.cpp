@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "timetrial/device/trace.h"
 #include "timetrial/ops/elementwise.h"
 
 namespace timetrial {
@@ -40,7 +41,8 @@ Executor::Executor(const Model& model, const RunConfig& config, Device device, P
       micro_rows_(config.train.micro_batch),
       micros_(config.accumulation()),
       stream_(device),
-      plan_(plan_execution(model, micro_rows_ * length_)),
+      recompute_(config.device.recompute),
+      plan_(plan_execution(model, micro_rows_ * length_, recompute_)),
       schedule_(make_accumulate_schedule(static_cast<int>(micros_))),
       store_(model.parameters(), config.device.dtype, device, optimizer_shard(config, mesh_.data_rank())),
       optimizer_(store_, settings_of(config.train), device),
@@ -51,14 +53,13 @@ Executor::Executor(const Model& model, const RunConfig& config, Device device, P
       deferred_(plan_.train.deferred(), device, plan_.train.deferred_bytes()),
       scratch_("scratch", device, plan_.scratch_bytes()),
       workspace_(device, plan_.workspace_bytes()),
-      ids_(DType::i32, {micros_ * micro_rows_ * length_}, device),
-      labels_(DType::i32, {micros_ * micro_rows_ * length_}, device),
+      tokens_(DType::i32, {2 * micros_ * micro_rows_ * length_}, device),
+      tokens_upload_(device, tokens_.view().bytes()),
       losses_(fine_type(config.device.dtype), {micro_rows_ * length_}, device),
       evaluation_sum_(fine_type(config.device.dtype), {1}, device),
       loss_sums_(fine_type(config.device.dtype), {3}, device),
       signal_(DType::i32, {1}, device),
-      host_ids_(static_cast<size_t>(micros_ * micro_rows_ * length_)),
-      host_labels_(host_ids_.size()),
+      readback_(device, 5),
       ranks_(store_, mesh_, stream_.ref(), round_gradients_) {
   TIMETRIAL_CHECK(config.parallel == mesh_.plan(), "a mesh of {} data ranks for a run of {}", mesh_.data_size(),
                   config.parallel.data);
@@ -70,19 +71,22 @@ void Executor::stage(const HostBatch& batch) {
   TIMETRIAL_CHECK(batch.row_length == length_ + 1 && batch.rows <= micros_ * micro_rows_,
                   "{} rows of {} tokens, expected {} of {}", batch.rows, batch.row_length, micros_ * micro_rows_,
                   length_ + 1);
+  const int64_t tokens = batch.rows * length_;
+  auto* const ids = reinterpret_cast<int32_t*>(tokens_upload_.fill());
+  int32_t* const labels = ids + tokens;
   for (int64_t row = 0; row < batch.rows; ++row) {
     const int32_t* source = batch.tokens.data() + row * batch.row_length;
-    std::copy(source, source + length_, host_ids_.begin() + row * length_);
-    std::copy(source + 1, source + 1 + length_, host_labels_.begin() + row * length_);
+    std::copy(source, source + length_, ids + row * length_);
+    std::copy(source + 1, source + 1 + length_, labels + row * length_);
   }
-  const size_t bytes = static_cast<size_t>(batch.rows * length_) * sizeof(int32_t);
-  copy_bytes(ids_.view().raw(), ids_.view().device(), host_ids_.data(), {}, bytes, stream_.ref());
-  copy_bytes(labels_.view().raw(), labels_.view().device(), host_labels_.data(), {}, bytes, stream_.ref());
+  ids_ = tokens_.view().rows(0, tokens);
+  labels_ = tokens_.view().rows(tokens, 2 * tokens);
+  tokens_upload_.send(ids_.raw(), ids_.bytes() + labels_.bytes(), stream_.ref());
 }
 
 MicroBatch Executor::micro_batch(int64_t first_row, int64_t rows) const {
-  return {.ids = ids_.view().rows(first_row * length_, (first_row + rows) * length_),
-          .labels = labels_.view().rows(first_row * length_, (first_row + rows) * length_)};
+  return {.ids = ids_.rows(first_row * length_, (first_row + rows) * length_),
+          .labels = labels_.rows(first_row * length_, (first_row + rows) * length_)};
 }
 
 Pass Executor::pass(Mode mode, int slot) {
@@ -92,6 +96,7 @@ Pass Executor::pass(Mode mode, int slot) {
           .stash = stashes_.at(static_cast<size_t>(slot)),
           .deferred = deferred_,
           .scratch = scratch_,
+          .recompute = recompute_,
           .workspace = workspace_view(workspace_)};
 }
 
@@ -119,19 +124,24 @@ void Executor::execute(const Action& action) {
   context.loss_scale = scale;
   context.added = {.multi_token = loss_sum(1), .balance = loss_sum(2)};
   switch (action.act) {
-    case Act::forward:
+    case Act::forward: {
+      const TraceRange range("forward", action.micro);
       model_.forward(losses_, micro_batch(action.micro * micro_rows_, micro_rows_), context);
       ops::accumulate_sum({.out = loss_sum(0), .x = losses_, .scale = scale}, stream_.ref());
       if (measures_load_) count_load(context);
       return;
-    case Act::backward:
+    }
+    case Act::backward: {
+      const TraceRange range("backward", action.micro);
       model_.backward(micro_batch(action.micro * micro_rows_, micro_rows_), scale, context);
       context.stash.release();
       // The last micro batch's buckets may be on their way already; they were rounded before.
       if (round_gradients_ && (mesh_.alone() || action.micro + 1 < micros_))
         store_.round_gradients_to_bfloat16(stream_.ref());
       return;
-    case Act::update:
+    }
+    case Act::update: {
+      const TraceRange range("update");
       store_.check_all_ready(static_cast<int>(micros_));
       ranks_.queue_sum(loss_sums_, "loss");
       ranks_.queue_sum(store_.all_expert_counts(), "tokens of each expert");
@@ -142,11 +152,13 @@ void Executor::execute(const Action& action) {
       if (round_moments_) store_.round_moments_to_bfloat16(stream_.ref());
       ranks_.gather_weights();
       return;
+    }
   }
 }
 
-void Executor::train_step(const HostBatch& batch, double learning_rate, int64_t step) {
+Executor::Ticket Executor::train_step(const HostBatch& batch, double learning_rate, int64_t step) {
   TIMETRIAL_CHECK(batch.rows == micros_ * micro_rows_, "{} rows, a step takes {}", batch.rows, micros_ * micro_rows_);
+  const TraceRange range("step", step);
   stage(batch);
   optimizer_.set_scalars(step_scalars(settings_, learning_rate, step), stream_.ref());
   store_.zero_gradients(stream_.ref());
@@ -154,6 +166,10 @@ void Executor::train_step(const HostBatch& batch, double learning_rate, int64_t 
   fill_zero(loss_sums_.view().raw(), loss_sums_.view().bytes(), stream_.ref());
   ranks_.begin_step(static_cast<int>(micros_));
   for (const Action& action : schedule_) execute(action);
+  last_ticket_ = mesh_.alone() ? readback_.publish({loss_sums_, optimizer_.gradient_norm()}, stream_.ref())
+                               : readback_.publish({loss_sums_, optimizer_.gradient_norm(), signal_}, stream_.ref());
+  if (measures_load_) loads_[static_cast<size_t>(last_ticket_ % 2)] = load_;
+  return last_ticket_;
 }
 
 void Executor::ask_to_stop(int signal) {
@@ -161,14 +177,14 @@ void Executor::ask_to_stop(int signal) {
 }
 
 // A rank counts its own tokens; the step's are everybody's.
-std::vector<std::vector<int64_t>> Executor::load_of_all_ranks() {
-  if (mesh_.alone() || load_.empty()) return load_;
+std::vector<std::vector<int64_t>> Executor::load_of_all_ranks(const std::vector<std::vector<int64_t>>& load) {
+  if (mesh_.alone() || load.empty()) return load;
   std::vector<double> mine;
-  for (const std::vector<int64_t>& layer : load_) mine.insert(mine.end(), layer.begin(), layer.end());
+  for (const std::vector<int64_t>& layer : load) mine.insert(mine.end(), layer.begin(), layer.end());
   const std::vector<double> all = over_ranks(mine);
   std::vector<std::vector<int64_t>> sums;
   size_t at = 0;  // in one rank's values
-  for (const std::vector<int64_t>& layer : load_) {
+  for (const std::vector<int64_t>& layer : load) {
     std::vector<int64_t>& sum = sums.emplace_back(layer.size(), 0);
     for (int64_t& tokens : sum) {
       for (size_t other = at; other < all.size(); other += mine.size()) tokens += static_cast<int64_t>(all[other]);
@@ -178,20 +194,21 @@ std::vector<std::vector<int64_t>> Executor::load_of_all_ranks() {
   return sums;
 }
 
-StepResult Executor::result() {
+StepResult Executor::result(Ticket ticket) {
   ranks_.wait();
-  const std::vector<double> losses = to_host(loss_sums_, stream_.ref());
+  const std::vector<double> values = readback_.take(ticket);
   const AddedLossCounts added = model_.added_losses();
-  StepResult result{.loss = losses[0],
-                    .gradient_norm = to_host(optimizer_.gradient_norm(), stream_.ref())[0],
-                    .expert_load = load_of_all_ranks(),
-                    .signal = mesh_.alone() ? 0 : to_host_i32(signal_, stream_.ref())[0]};
-  if (added.multi_token > 0) result.multi_token_loss = losses[1] / static_cast<double>(added.multi_token);
-  if (added.balance > 0) result.aux_loss = losses[2] / static_cast<double>(added.balance);
+  StepResult result{.loss = values[0],
+                    .gradient_norm = values[3],
+                    .expert_load = load_of_all_ranks(loads_[static_cast<size_t>(ticket % 2)]),
+                    .signal = mesh_.alone() ? 0 : static_cast<int>(values[4])};
+  if (added.multi_token > 0) result.multi_token_loss = values[1] / static_cast<double>(added.multi_token);
+  if (added.balance > 0) result.aux_loss = values[2] / static_cast<double>(added.balance);
   return result;
 }
 
 double Executor::evaluate(const HostBatch& batch) {
+  const TraceRange range("evaluate");
   stage(batch);
   Pass context = pass(Mode::evaluate, 0);
   double sum = 0;

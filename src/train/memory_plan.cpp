@@ -21,7 +21,7 @@ std::vector<std::pair<std::string, size_t>> MemoryPlan::rows() const {
           {"moments", parameters.moments},
           {"expert biases and counts", parameters.buffers},
           {"saved activations", activations},
-          {"deferred gradients", deferred},
+          {"gradients and replay of a layer", deferred},
           {"scratch", scratch},
           {"library workspace", workspace},
           {"staging", staging}};
@@ -31,8 +31,8 @@ size_t ExecutionPlan::scratch_bytes() const { return std::max(train.scratch_byte
 
 size_t ExecutionPlan::workspace_bytes() const { return std::max(train.workspace_bytes(), evaluate.workspace_bytes()); }
 
-ExecutionPlan plan_execution(const Model& model, int64_t tokens) {
-  ExecutionPlan plan;
+ExecutionPlan plan_execution(const Model& model, int64_t tokens, Recompute recompute) {
+  ExecutionPlan plan{.train = Plan(Mode::train, recompute)};
   model.plan_forward(plan.train, tokens);
   model.plan_backward(plan.train, tokens);
   model.plan_forward(plan.evaluate, tokens);
@@ -49,15 +49,17 @@ OptimizerShard optimizer_shard(const RunConfig& config, int data_rank) {
 MemoryPlan plan_memory(const Model& model, const RunConfig& config) {
   const int64_t tokens = config.train.micro_batch * config.model.sequence_length;
   const auto micros = static_cast<int>(config.accumulation());
-  const ExecutionPlan plan = plan_execution(model, tokens);
+  const ExecutionPlan plan = plan_execution(model, tokens, config.device.recompute);
   const int slots = slots_in_flight(make_accumulate_schedule(micros));
   const size_t fine = config.device.dtype == DType::f64 ? 8 : 4;
+  // Two more sets of tokens wait on the host, which is this rank's memory where it computes there.
+  const size_t sets = config.device.kind == DeviceKind::cpu ? 3 : 1;
   return {.parameters = ParameterStore::memory(model.parameters(), config.device.dtype, optimizer_shard(config, 0)),
           .activations = plan.train.kept_bytes() * static_cast<size_t>(slots),
           .deferred = plan.train.deferred_bytes(),
           .scratch = plan.scratch_bytes(),
           .workspace = plan.workspace_bytes(),
-          .staging = static_cast<size_t>(tokens) * (2 * sizeof(int32_t) * static_cast<size_t>(micros) + fine)};
+          .staging = static_cast<size_t>(tokens) * (sets * 2 * sizeof(int32_t) * static_cast<size_t>(micros) + fine)};
 }
 
 }  // namespace timetrial

@@ -16,7 +16,8 @@ namespace {
 
 class Metrics : public Reporter {
  public:
-  Metrics(const std::string& path, std::unique_ptr<Reporter> next) : path_(path), next_(std::move(next)) {
+  Metrics(const std::string& path, const Utilization& utilization, std::unique_ptr<Reporter> next)
+      : path_(path), utilization_(utilization), next_(std::move(next)) {
     if (std::filesystem::exists(path))
       throw UserError(fmt::format("--metrics {}: exists already, and is not overwritten; give another file", path));
     file_.open(path);
@@ -27,20 +28,24 @@ class Metrics : public Reporter {
   void evaluation(const EvaluationReport& report) override { next_->evaluation(report); }
 
   void step(const StepReport& report) override {
+    const std::optional<double> mfu = utilization_.mfu(report.tokens_per_second);
     // Ordered, because people read these lines too.
     const auto or_null = [](const std::optional<double>& value) {
       return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json(nullptr);
     };
-    const nlohmann::ordered_json line = {{"step", report.step},
-                                         {"samples", report.samples},
-                                         {"loss", report.loss},
-                                         {"multi_token_loss", or_null(report.multi_token_loss)},
-                                         {"aux_loss", or_null(report.aux_loss)},
-                                         {"gradient_norm", report.gradient_norm},
-                                         {"learning_rate", report.learning_rate},
-                                         {"tokens", report.tokens},
-                                         {"seconds", report.seconds},
-                                         {"expert_load", report.expert_load}};
+    const nlohmann::ordered_json line = {
+        {"step", report.step},
+        {"samples", report.samples},
+        {"loss", report.loss},
+        {"multi_token_loss", or_null(report.multi_token_loss)},
+        {"aux_loss", or_null(report.aux_loss)},
+        {"gradient_norm", report.gradient_norm},
+        {"learning_rate", report.learning_rate},
+        {"tokens", report.tokens},
+        {"seconds", report.seconds},
+        {"model_flops_per_second", utilization_.flops_per_second(report.tokens_per_second)},
+        {"mfu", or_null(mfu)},
+        {"expert_load", report.expert_load}};
     file_ << line.dump() << '\n';
     file_.flush();
     if (!file_) throw UserError(fmt::format("--metrics {}: cannot be written ({})", path_, std::strerror(errno)));
@@ -49,14 +54,16 @@ class Metrics : public Reporter {
 
  private:
   std::string path_;
+  Utilization utilization_;
   std::unique_ptr<Reporter> next_;
   std::ofstream file_;
 };
 
 }  // namespace
 
-std::unique_ptr<Reporter> make_metrics(const std::string& path, std::unique_ptr<Reporter> next) {
-  return std::make_unique<Metrics>(path, std::move(next));
+std::unique_ptr<Reporter> make_metrics(const std::string& path, const Utilization& utilization,
+                                       std::unique_ptr<Reporter> next) {
+  return std::make_unique<Metrics>(path, utilization, std::move(next));
 }
 
 }  // namespace timetrial

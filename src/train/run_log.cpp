@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "timetrial/base/error.h"
+#include "timetrial/config/precision.h"
 #include "timetrial/mllog/check.h"
 
 namespace timetrial {
@@ -67,10 +69,10 @@ void RunLog::configuration(const RunConfig& config, int64_t training_samples) {
   put("expert_parallelism", config.parallel.expert);
   put("micro_batch_size", train.micro_batch);
   put("config_filename", config.name);
-  const std::string precision{mllog_name_of(config.device.dtype)};
-  put("lowest_numerical_precision_in_linear", precision);
-  put("lowest_numerical_precision_in_attn", precision);
-  put("lowest_numerical_precision_in_comm", precision);
+  const LowestPrecision lowest = lowest_precision(config);
+  put("lowest_numerical_precision_in_linear", mllog_name_of(lowest.linear));
+  put("lowest_numerical_precision_in_attn", mllog_name_of(lowest.attention));
+  put("lowest_numerical_precision_in_comm", mllog_name_of(lowest.communication));
   // Keys of our own; readers ignore keys they do not know.
   put("timetrial_variant", config.variant);
   put("timetrial_form", config.form);
@@ -80,6 +82,20 @@ void RunLog::configuration(const RunConfig& config, int64_t training_samples) {
   for (const ScaledRule& rule : config.scaled_rules)
     scaled.push_back({.key = rule.key, .description = rule.description, .expected = expected_value(config, rule.key)});
   mllog::log_scaled_rules(*writer_, scaled);
+}
+
+void RunLog::device(const DeviceIdentity& identity, const std::string& note) {
+  if (!writer_) return;
+  const auto or_null = [](const auto& value) { return value ? Json(*value) : Json(nullptr); };
+  writer_->event("timetrial_device", {{"name", identity.name},
+                                      {"driver", identity.driver},
+                                      {"compute_capability", fmt::format("{}.{}", identity.major, identity.minor)},
+                                      {"memory_bytes", identity.memory_bytes},
+                                      {"ecc", or_null(identity.ecc)},
+                                      {"max_sm_clock_mhz", or_null(identity.max_sm_clock)},
+                                      {"max_memory_clock_mhz", or_null(identity.max_memory_clock)},
+                                      {"power_limit_watts", or_null(identity.power_limit)}});
+  if (!note.empty()) warning(note);
 }
 
 void RunLog::evaluation_only() {

@@ -8,12 +8,14 @@
 
 #include "timetrial/base/clock.h"
 #include "timetrial/config/schedule.h"
+#include "timetrial/device/trace.h"
 
 namespace timetrial {
 
 namespace {
 
 constexpr int kWarmUpSteps = 3;
+constexpr int64_t kStepsBeforeTrace = 5;  // with real data, so that caches and clocks have settled
 
 // Rows of made-up tokens: the clock has not started, so no real datum may be read.
 HostBatch synthetic_batch(const RunConfig& config, int64_t rows) {
@@ -96,6 +98,7 @@ RunResult Trainer::run() {
   run_started_ = monotonic_seconds();
   const auto batches = data_.training();
   const Outcome outcome = train(*batches);
+  if (tracing_) stop_recording(executor_.stream().device);
   log_.run_stop(outcome == Outcome::target_reached ? "success" : "aborted", samples());
   return {.outcome = outcome,
           .steps = steps_,
@@ -148,14 +151,14 @@ Outcome Trainer::train(BatchSource& batches) {
   while (steps_ < config_.train.max_steps) {
     // With many ranks each goes by what all have learnt with a step's result, so that they stop after the same step.
     if (executor_.mesh().alone() ? interrupt_ != 0 : signal_ != 0) {
-      collect();  // the last step counts, so its numbers belong into the log
+      collect_all();  // the last step counts, so its numbers belong into the log
       return Outcome::interrupted;
     }
     step(batches);
     if (!finite_) return Outcome::diverged;
     const bool due = steps_ >= first && steps_ % interval == 0;
     if (!due && steps_ != config_.train.max_steps) continue;
-    collect();
+    collect_all();
     if (!finite_) return Outcome::diverged;
     log_.block_stop(samples());
     const std::optional<double> loss = evaluate();
@@ -173,40 +176,58 @@ void Trainer::step(BatchSource& batches) {
     const Stopwatch waiting(split_.data);
     return batches.next();
   }();
-  collect();
   const double learning_rate = learning_rate_at(config_.train, steps_);
+  if (traced_steps_ > 0) start_or_stop_trace();
   {
     const Stopwatch working(split_.step);
     if (interrupt_ != 0) executor_.ask_to_stop(interrupt_);
-    executor_.train_step(batch, learning_rate, steps_);
+    const Executor::Ticket ticket = executor_.train_step(batch, learning_rate, steps_);
+    queued_.push_back({.step = steps_, .learning_rate = learning_rate, .started = started, .ticket = ticket});
   }
-  queued_ = {.step = steps_, .learning_rate = learning_rate, .started = started};
   ++steps_;
+  // Where steps are queued, the device has the next one before the host waits for the last. Many ranks take results
+  // at the same point of the loop, whichever of them is ready first, so that they learn of a signal together.
+  const bool early = executor_.mesh().alone();
+  while (queued_.size() > 1 || (early && !queued_.empty() && executor_.has_result(queued_.front().ticket))) collect();
+}
+
+// The window holds whole steps: the device is waited for at both ends.
+void Trainer::start_or_stop_trace() {
+  const int64_t since = steps_ - kStepsBeforeTrace;
+  if (since != 0 && !(tracing_ && since >= traced_steps_)) return;
+  executor_.wait();
+  tracing_ ? stop_recording(executor_.stream().device) : start_recording(executor_.stream().device);
+  tracing_ = !tracing_;
+  if (!tracing_) traced_steps_ = 0;
+}
+
+void Trainer::collect_all() {
+  while (!queued_.empty()) collect();
 }
 
 void Trainer::collect() {
-  if (!queued_) return;
+  const Queued step = queued_.front();
+  queued_.pop_front();
   const StepResult result = [&] {
     const Stopwatch working(split_.step);
-    return executor_.result();
+    return executor_.result(step.ticket);
   }();
   // While a step runs the next batch is read: that time is the earlier step's, not both steps'.
-  const double now = monotonic_seconds(), seconds = now - std::max(queued_->started, collected_);
+  const double now = monotonic_seconds(), seconds = now - std::max(step.started, collected_);
   collected_ = now;
-  const int64_t done = queued_->step + 1;
+  const int64_t done = step.step + 1;
   const int64_t tokens = config_.train.global_batch * config_.model.sequence_length;
   const StepReport report{.step = done,
                           .samples = done * config_.train.global_batch,
                           .loss = result.loss,
                           .gradient_norm = result.gradient_norm,
-                          .learning_rate = queued_->learning_rate,
+                          .learning_rate = step.learning_rate,
                           .multi_token_loss = result.multi_token_loss,
                           .aux_loss = result.aux_loss,
                           .tokens_per_second = static_cast<double>(tokens) / seconds,
                           .tokens = tokens,
                           .seconds = seconds,
                           .expert_load = result.expert_load};
-  queued_.reset();
   last_step_ = report;
   signal_ = std::max(signal_, result.signal);
   deadline_.add(seconds);

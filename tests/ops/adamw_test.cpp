@@ -211,8 +211,9 @@ TEST_P(AdamWParity, SquaredNormAndClip) {
     const std::vector<ParameterSegment> segments = {{0, count / 3, true, 1}, {count / 3, count, true, 0.5}};
     expect_parity(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
       const Tensor squared = bench.in_out_statistics("squared", {1}, {0.5});
-      squared_norm({.out = squared, .gradient = bench.input({count}, random_values(count, 1))}, segments,
-                   bench.stream());
+      const OwnedTensor partials(DType::f64, {kNormPartials}, bench.stream().device);
+      squared_norm({.out = squared, .gradient = bench.input({count}, random_values(count, 1)), .workspace = partials},
+                   segments, bench.stream());
       clip_coefficient({.norm = bench.output_statistics("norm", {1}),
                         .coefficient = bench.output_statistics("coefficient", {1}),
                         .squared = squared,

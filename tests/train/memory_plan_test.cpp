@@ -52,8 +52,15 @@ TEST(MemoryPlan, CountsEveryKind) {
   EXPECT_EQ(plan.activations, 32U * 64 * 4);
   EXPECT_EQ(plan.deferred, 32U * 128 * 4);
   EXPECT_EQ(plan.scratch, 32U * 192 * 4);
-  EXPECT_EQ(plan.staging, 32U * (3 * 2 * 4 + 4));  // tokens and labels of every micro batch, losses of one
-  EXPECT_EQ(plan.total(), 384U * 16 + 32U * (64 + 128 + 192) * 4 + 32U * 28);
+  // Three sets of tokens and labels of every micro batch, losses of one.
+  EXPECT_EQ(plan.staging, 32U * (3 * 3 * 2 * 4 + 4));
+  EXPECT_EQ(plan.total(), 384U * 16 + 32U * (64 + 128 + 192) * 4 + 32U * 76);
+}
+
+TEST(MemoryPlan, SetsOnTheHostAreNoDeviceMemory) {
+  RunConfig config = batches_of(2, 6, DType::f32);
+  config.device.kind = DeviceKind::cuda;
+  EXPECT_EQ(plan_memory(KnownModel(64, 192), config).staging, 32U * (3 * 2 * 4 + 4));
 }
 
 TEST(MemoryPlan, ScratchIsTheLargerOfTrainingAndEvaluation) {

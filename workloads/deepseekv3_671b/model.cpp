@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "timetrial/device/trace.h"
 #include "timetrial/ops/rope.h"
 
 namespace timetrial::deepseekv3_671b {
@@ -172,6 +173,7 @@ void DeepSeek::forward(const Tensor& loss, const MicroBatch& batch, Pass& pass) 
   for (size_t i = 0; i < layers(); ++i) {
     const Tensor next = residual(i + 1, tokens, buffers, pass);
     Arena::Scope scope(pass.scratch);
+    const TraceRange range("layer", static_cast<int64_t>(i));
     with_layer(i, [&](const auto& layer) { layer.forward(next, x, pass); });
     x = next;
   }
@@ -218,6 +220,7 @@ void DeepSeek::backward(const MicroBatch& batch, double loss_scale, Pass& pass) 
   norm_.backward_weights(pass);
   pass.deferred.release();
   for (size_t i = layers(); i-- > 0;) {
+    const TraceRange range("layer", static_cast<int64_t>(i));
     with_layer(i, [&](const auto& layer) {
       layer.backward_input(d_in, d_out, pass);
       layer.backward_weights(pass);

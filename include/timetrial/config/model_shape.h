@@ -6,6 +6,7 @@
 #include <string>
 
 #include "timetrial/base/json.h"
+#include "timetrial/config/recompute.h"
 
 namespace timetrial {
 
@@ -101,6 +102,11 @@ struct ModelCounts {
 
 // Spec 1.1 to 1.3 and 14. Only visible keys count (causal, window).
 ModelCounts count(const ModelShape& shape);
+
+// Floating-point operations per token of the matrix products and attention that backward runs a second time; no part of
+// the model's own (spec 14). Selective recomputation repeats none; full one all of a layer's forward but the routers'
+// and the feed-forwards' last.
+double recomputed_flops_per_token(const ModelShape& shape, Recompute recompute);
 
 // Mean number of keys a query sees in a sequence: (s+1)/2, or with a window of w keys (w(w+1)/2 + (s-w)w)/s. A window
 // of 0, or of the whole sequence and more, is none.

@@ -14,6 +14,7 @@
 #include "timetrial/config/data_order.h"
 #include "timetrial/config/model_shape.h"
 #include "timetrial/config/parallel_plan.h"
+#include "timetrial/config/recompute.h"
 
 namespace timetrial {
 
@@ -66,6 +67,7 @@ struct DeviceConfig {
   DType dtype = DType::f32;  // storage of weights and activations
   AttentionKernels attention = AttentionKernels::best;
   bool deterministic = false;  // the same bits on every run, whatever it costs; the CPU always gives them
+  Recompute recompute = Recompute::off;
   bool operator==(const DeviceConfig&) const = default;
 };
 

@@ -33,7 +33,7 @@ class Attention {
 
   void plan_forward(Plan& plan, int64_t tokens) const;
   void plan_backward(Plan& plan, int64_t tokens) const;
-  void forward(const Tensor& out, const Tensor& in, Pass& pass) const;  // (B*T, hidden) both
+  void forward(const Kept& out, const Tensor& in, Pass& pass) const;  // (B*T, hidden) both
   void backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pass) const;
   void backward_weights(Pass& pass) const;
 
@@ -41,8 +41,10 @@ class Attention {
   ops::AttentionShape shape(int64_t tokens) const;
   size_t workspace_bytes(int64_t tokens) const;
   Tensor workspace(int64_t tokens, Pass& pass) const;
-  void project(const Tensor& qkv, const Tensor& in, Pass& pass) const;
+  void project(const Kept& qkv, const Tensor& in, Pass& pass) const;
   void project_backward(const Tensor& d_in, const Tensor& d_qkv, Pass& pass) const;
+  // After QK-norm they are one pass away from the kept projection.
+  Keep qkv_kind() const { return qk_norm_ ? Keep::cheap : Keep::product; }
   Tensor sinks(const Pass& pass) const { return sinks_ ? pass.weight(*sinks_) : Tensor(); }
 
   AttentionOptions options_;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "timetrial/device/trace.h"
 #include "timetrial/nn/embedding.h"
 #include "timetrial/nn/loss_head.h"
 
@@ -68,6 +69,7 @@ class Decoder {
     for (size_t i = 0; i < layers_.size(); ++i) {
       const Tensor next = residual(i + 1, tokens, buffers, pass);
       Arena::Scope scope(pass.scratch);
+      const TraceRange range("layer", static_cast<int64_t>(i));
       layers_[i].forward(next, x, pass);
       x = next;
     }
@@ -96,6 +98,7 @@ class Decoder {
     head_.backward_weights(pass);
     pass.deferred.release();
     for (size_t i = layers_.size(); i-- > 0;) {
+      const TraceRange range("layer", static_cast<int64_t>(i));
       layers_[i].backward_input(d_in, d_out, pass);
       layers_[i].backward_weights(pass);
       pass.deferred.release();

@@ -23,7 +23,7 @@ class HeadNorm {
 
   void plan_forward(Plan& plan, int64_t tokens) const;
   void plan_backward(Plan&, int64_t) const {}
-  void forward(const Tensor& out, const Tensor& in, Pass& pass) const;             // (N, W) both; out is not in
+  void forward(const Kept& out, const Tensor& in, Pass& pass) const;               // (N, W) both; out is not in
   void backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pass) const;  // d_in is overwritten, not d_out
   void backward_weights(Pass& pass) const;
 

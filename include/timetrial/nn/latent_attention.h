@@ -35,7 +35,7 @@ class LatentAttention {
 
   void plan_forward(Plan& plan, int64_t tokens) const;
   void plan_backward(Plan& plan, int64_t tokens) const;
-  void forward(const Tensor& out, const Tensor& in, Pass& pass) const;  // (B*T, hidden) both
+  void forward(const Kept& out, const Tensor& in, Pass& pass) const;  // (B*T, hidden) both
   void backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pass) const;
   void backward_weights(Pass& pass) const;
 
@@ -44,6 +44,7 @@ class LatentAttention {
   ops::AttentionShape shape(int64_t tokens) const;
   size_t workspace_bytes(int64_t tokens) const;
   Tensor workspace(int64_t tokens, Pass& pass) const;
+  void unfold(const Kept& qkv, const Tensor& q_normed, const Tensor& in, Pass& pass) const;
   void core_backward(const Tensor& d_q, const Tensor& d_kv, const Tensor& d_key_rope, const Tensor& d_out,
                      Pass& pass) const;
 

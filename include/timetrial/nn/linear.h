@@ -27,8 +27,8 @@ class Linear {
   // Keeps references only; the workspace is that of all three products.
   void plan_forward(Plan& plan, int64_t tokens) const;
   void plan_backward(Plan&, int64_t) const {}
-  // out (N, outputs), in (N, inputs). `in` must live until backward_weights.
-  void forward(const Tensor& out, const Tensor& in, Pass& pass) const;
+  // out (N, outputs), in (N, inputs). `in` must live until backward_weights, or a replay gives it again.
+  void forward(const Kept& out, const Tensor& in, Pass& pass) const;
   // d_in is overwritten. `d_out` must live until backward_weights.
   void backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pass) const;
   void backward_weights(Pass& pass) const;

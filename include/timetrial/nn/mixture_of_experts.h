@@ -27,12 +27,12 @@ class MixtureOfExperts {
 
   void plan_forward(Plan& plan, int64_t tokens) const;
   void plan_backward(Plan& plan, int64_t tokens) const;
-  void forward(const Tensor& out, const Tensor& in, Pass& pass) const;  // (N, hidden) both
+  void forward(const Kept& out, const Tensor& in, Pass& pass) const;  // (N, hidden) both
   void backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pass) const;
   void backward_weights(Pass& pass) const;
 
   // Where the rows of each expert begin, (experts + 1) int32; between forward and backward in training.
-  Tensor expert_begin(const Pass& pass) const { return dispatch_.routed(pass).expert_begin; }
+  Tensor expert_begin(const Pass& pass) const { return dispatch_.expert_begin(pass); }
 
  private:
   // The experts' weights: fc1 (E, 2F, C) as [gate ; linear], fc2 (E, C, F).

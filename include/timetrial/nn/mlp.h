@@ -23,7 +23,7 @@ class Mlp {
 
   void plan_forward(Plan& plan, int64_t tokens) const;
   void plan_backward(Plan& plan, int64_t tokens) const;
-  void forward(const Tensor& out, const Tensor& in, Pass& pass) const;             // (N, hidden) both
+  void forward(const Kept& out, const Tensor& in, Pass& pass) const;               // (N, hidden) both
   void backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pass) const;  // d_in is overwritten
   void backward_weights(Pass& pass) const;
 

@@ -70,7 +70,10 @@ class MultiTokenPrediction {
     plan.keep(projected_, dtype_, rows);
     projection_.plan_forward(plan, tokens);
     plan.keep(out_, dtype_, rows);
-    layer_.plan_forward(plan, tokens);
+    {
+      Plan::Scope scope(plan);
+      layer_.plan_forward(plan, tokens);
+    }
     plan.keep(normed_, dtype_, rows);
     norm_.plan_forward(plan, tokens);
     Plan::Scope scope(plan);
@@ -100,7 +103,10 @@ class MultiTokenPrediction {
     const Tensor projected = pass.keep(projected_, dtype_, rows);
     projection_.forward(projected, joined, pass);
     const Tensor out = pass.keep(out_, dtype_, rows);
-    layer_.forward(out, projected, pass);
+    {
+      Arena::Scope scope(pass.scratch);
+      layer_.forward(out, projected, pass);
+    }
     const Tensor normed = pass.keep(normed_, dtype_, rows);
     norm_.forward(normed, out, pass);
     Arena::Scope scope(pass.scratch);
@@ -131,7 +137,7 @@ class MultiTokenPrediction {
     const Shape rows = d_state.shape();
     const int64_t tokens = rows[0];
     const Tensor d_normed = pass.deferred.keep(d_normed_, dtype_, rows);
-    head_.backward_input(d_normed, pass.stash.saved(labels_), options_.weight * token_scale(scale), pass);
+    head_.backward_input(d_normed, pass.saved(labels_), options_.weight * token_scale(scale), pass);
     const Tensor d_out = pass.deferred.keep(d_out_, dtype_, rows);
     norm_.backward_input(d_out, d_normed, pass);
     const Tensor d_projected = pass.deferred.keep(d_projected_, dtype_, rows);
@@ -156,7 +162,7 @@ class MultiTokenPrediction {
     projection_.backward_weights(pass);
     hidden_norm_.backward_weights(pass);
     embedding_norm_.backward_weights(pass);
-    embedding_.backward_weights(pass.deferred.saved(d_embedded_), pass.stash.saved(ids_), pass);
+    embedding_.backward_weights(pass.deferred.saved(d_embedded_), pass.saved(ids_), pass);
   }
 
  private:

@@ -26,9 +26,12 @@ struct ParameterSegment {
 
 // out[0] += sum of norm_weight * gradient^2 over the segments, in a fixed order.
 struct SquaredNorm {
-  Tensor out;       // (1) fp32, or f64 when the gradients are; accumulated
-  Tensor gradient;  // (P)
+  Tensor out;             // (1) fp32, or f64 when the gradients are; accumulated
+  Tensor gradient;        // (P)
+  Tensor workspace = {};  // (kNormPartials) f64, overwritten; the CPU needs none
 };
+// Partial sums of the norm's first pass on a GPU, one per block.
+inline constexpr int64_t kNormPartials = 1024;
 void squared_norm(const SquaredNorm& a, std::span<const ParameterSegment> segments, StreamRef stream);
 
 // norm[0] = sqrt(squared[0]); coefficient[0] = min(1, clip / (norm + 1e-6)).

@@ -26,9 +26,10 @@ class LocalExpertDispatch {
   LocalExpertDispatch(ModuleContext& context, int64_t experts, int64_t choices);
 
   void plan_dispatch(Plan& plan, int64_t tokens, int64_t width) const;
-  // Keeps the routed rows and maps until backward_weights.
+  // Keeps the maps, and the routed rows unless they are to be gathered again, until backward_weights.
   RoutedTokens dispatch(const Tensor& x, const Routing& routing, Pass& pass) const;
   RoutedTokens routed(const Pass& pass) const;  // of the same micro batch, in backward
+  Tensor expert_begin(const Pass& pass) const { return pass.saved(expert_begin_); }  // from forward on
 
   // d_x is overwritten with the sum over a token's rows; d_gate (N, k) with the rows' gate gradients.
   void dispatch_backward(const Tensor& d_x, const Tensor& d_gate, const Tensor& d_rows, const Tensor& d_gate_rows,

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "timetrial/device/upload.h"
 #include "timetrial/parallel/parameters.h"
 
 namespace timetrial {
@@ -17,7 +18,7 @@ class Optimizer {
  public:
   Optimizer(ParameterStore& store, const OptimizerSettings& settings, Device device);
 
-  // Copies the step's values into device memory.
+  // Queues the step's values into device memory.
   void set_scalars(const ops::StepScalars& scalars, StreamRef stream);
   // Makes a tensor its sum over all ranks, in place, before anything later on the stream.
   using SumOverRanks = std::function<void(const Tensor&)>;
@@ -30,7 +31,8 @@ class Optimizer {
  private:
   ParameterStore& store_;
   OptimizerSettings settings_;
-  OwnedTensor squared_, norm_, coefficient_, scalars_;
+  OwnedTensor squared_, partials_, norm_, coefficient_, scalars_;
+  Upload scalars_upload_;
 };
 
 // bias_1 and bias_2 of step k (0-based): 1 - beta^(k+1), computed in double.

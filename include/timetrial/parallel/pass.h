@@ -23,6 +23,7 @@ class Stash {
   void refer(SavedId id, const Tensor& tensor);
   // What keep or refer stored for this micro batch; throws Error when nothing did.
   Tensor saved(SavedId id) const;
+  bool has(SavedId id) const;
   // backward_weights has run: everything may be reused.
   void release();
 
@@ -39,25 +40,34 @@ struct AddedLosses {
   Tensor balance;      // auxiliary losses of the routers, summed over layers, without their coefficient
 };
 
+// A tensor that forward fills, or, in a replay, finds filled.
+struct Kept {
+  Kept(const Tensor& filled_now, bool filled_before = false) : tensor(filled_now), there(filled_before) {}
+  Tensor tensor;
+  bool there;  // leave it as it is; an empty tensor that is "there" is one that nobody will read
+  operator const Tensor&() const { return tensor; }
+};
+
 // What one execution of a module gets. References outlive the call.
 struct Pass {
   StreamRef stream;
   Mode mode;
   ParameterStore& parameters;
   Stash& stash;     // forward -> backward_weights
-  Stash& deferred;  // backward_input -> backward_weights
+  Stash& deferred;  // backward_input -> backward_weights; also what a replay makes
   Arena& scratch;
+  Recompute recompute = Recompute::off;
   // In training: the weight of one token's loss in the step's, for losses that modules add.
   double loss_scale = 0;
   AddedLosses added = {};
   Tensor workspace = {};  // of Plan::workspace_bytes; empty where nothing was planned
 
-  Tensor keep(SavedId id, DType dtype, Shape shape) {
-    return mode == Mode::evaluate ? allocate(scratch, dtype, shape) : stash.keep(id, dtype, shape);
-  }
-  void refer(SavedId id, const Tensor& tensor) {
-    if (mode != Mode::evaluate) stash.refer(id, tensor);
-  }
+  // Where forward puts a tensor that backward reads. Every block makes it unless it is there, and refers to its inputs
+  // either way: forward left references to scratch where it kept nothing.
+  Kept keep(SavedId id, DType dtype, Shape shape, Keep keep = Keep::always);
+  void refer(SavedId id, const Tensor& tensor);
+  // In backward: what the replay made or referred to, else what forward did.
+  Tensor saved(SavedId id) const { return deferred.has(id) ? deferred.saved(id) : stash.saved(id); }
   Tensor temporary(DType dtype, Shape shape) { return allocate(scratch, dtype, shape); }
   Tensor weight(ParamId id) const { return parameters.weight(id); }
 };

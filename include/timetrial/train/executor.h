@@ -11,8 +11,10 @@
 #include "timetrial/config/pipeline_schedule.h"
 #include "timetrial/config/run_config.h"
 #include "timetrial/data/batch_source.h"
+#include "timetrial/device/upload.h"
 #include "timetrial/parallel/data_parallel.h"
 #include "timetrial/parallel/optimizer.h"
+#include "timetrial/tensor/readback.h"
 #include "timetrial/train/memory_plan.h"
 #include "timetrial/train/model.h"
 
@@ -29,7 +31,8 @@ struct StepResult {
 };
 
 // All tensors live in memory taken in the constructor (the CPU's matrix library takes scratch of its own inside its
-// calls). One thread drives it.
+// calls). Queueing a step neither takes memory nor waits for the device, as long as no more than two steps are under
+// way; what changes from step to step is in device memory at fixed places. One thread drives it.
 class Executor {
  public:
   // Without a mesh: one rank. Losses, norms and counts are those of all ranks.
@@ -42,12 +45,14 @@ class Executor {
   void start_from(FillWeights fill) { fill_ = std::move(fill); }
   // Counts tokens per expert from now on; costs a wait per micro batch where work is queued.
   void measure_expert_load() { measures_load_ = true; }
-  // Queues one training step on this rank's rows.
-  void train_step(const HostBatch& batch, double learning_rate, int64_t step);
+  // Queues one training step on this rank's rows. The results of the last two steps can be had.
+  using Ticket = Readback::Ticket;
+  Ticket train_step(const HostBatch& batch, double learning_rate, int64_t step);
   // With the next step the other ranks learn that this one got a signal; not 0.
   void ask_to_stop(int signal);
-  // Waits for the last queued step.
-  StepResult result();
+  bool has_result(Ticket ticket) const { return readback_.ready(ticket); }
+  StepResult result(Ticket ticket);                     // waits for that step; every rank asks for the same ones
+  StepResult result() { return result(last_ticket_); }  // waits for the last one
   // Everybody's values in rank order; one rank's are its own. Every rank calls it with as many. Waits.
   std::vector<double> over_ranks(const std::vector<double>& mine) { return ranks_.gather_values(mine, "totals"); }
   ProcessMesh& mesh() { return mesh_; }
@@ -60,13 +65,14 @@ class Executor {
   ParameterStore& parameters() { return store_; }
   size_t scratch_high_water() const { return scratch_.high_water(); }
   StreamRef stream() const { return stream_.ref(); }
+  void wait() const { stream_.synchronize(); }  // until everything queued is done
 
  private:
   void stage(const HostBatch& batch);
   MicroBatch micro_batch(int64_t first_row, int64_t rows) const;
   void execute(const Action& action);
   void count_load(const Pass& pass);
-  std::vector<std::vector<int64_t>> load_of_all_ranks();
+  std::vector<std::vector<int64_t>> load_of_all_ranks(const std::vector<std::vector<int64_t>>& load);
   Pass pass(Mode mode, int slot);
   Tensor loss_sum(int64_t which) const { return loss_sums_.view().rows(which, which + 1); }
 
@@ -75,6 +81,7 @@ class Executor {
   const Model& model_;
   int64_t length_, micro_rows_, micros_;
   Stream stream_;
+  Recompute recompute_;
   ExecutionPlan plan_;
   std::vector<Action> schedule_;
   ParameterStore store_;
@@ -85,14 +92,19 @@ class Executor {
   Stash deferred_;
   Arena scratch_;
   Buffer workspace_;
-  OwnedTensor ids_, labels_, losses_, evaluation_sum_;
+  OwnedTensor tokens_;  // of a batch: all ids, then all labels
+  Tensor ids_, labels_;
+  Upload tokens_upload_;
+  OwnedTensor losses_, evaluation_sum_;
   OwnedTensor loss_sums_;  // (3): main, multi-token, auxiliary
   OwnedTensor signal_;     // (1) int32, 0 until a rank asks to stop
-  std::vector<int32_t> host_ids_, host_labels_;
+  Readback readback_;      // of each step: the sums, gradient norm, with many ranks the signal
+  Ticket last_ticket_ = -1;
   FillWeights fill_;
   bool measures_load_ = false;
-  std::vector<std::vector<int64_t>> load_;
-  DataParallel ranks_;  // last: its lane works on the members above
+  std::array<std::vector<std::vector<int64_t>>, 2> loads_;  // of the last two steps, by ticket
+  std::vector<std::vector<int64_t>> load_;                  // of the step under way
+  DataParallel ranks_;                                      // last: its lane works on the members above
 };
 
 }  // namespace timetrial

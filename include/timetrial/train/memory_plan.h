@@ -13,7 +13,7 @@ namespace timetrial {
 struct MemoryPlan {
   ParameterMemory parameters;
   size_t activations = 0;  // kept from forward to backward, all stash slots
-  size_t deferred = 0;     // kept from input gradients to weight gradients of one layer
+  size_t deferred = 0;     // kept from input gradients to weight gradients of one layer, and made again for it
   size_t scratch = 0;
   size_t workspace = 0;  // of library calls
   size_t staging = 0;    // tokens, labels, losses of a step
@@ -22,13 +22,13 @@ struct MemoryPlan {
   std::vector<std::pair<std::string, size_t>> rows() const;
 };
 
-// The three plans of a model at this many tokens per micro batch.
+// The plans of training and evaluating a model at this many tokens per micro batch.
 struct ExecutionPlan {
-  Plan train{Mode::train}, evaluate{Mode::evaluate};
+  Plan train, evaluate{Mode::evaluate};
   size_t scratch_bytes() const;
   size_t workspace_bytes() const;
 };
-ExecutionPlan plan_execution(const Model& model, int64_t tokens);
+ExecutionPlan plan_execution(const Model& model, int64_t tokens, Recompute recompute = Recompute::off);
 
 // The optimizer's shard of a data rank.
 OptimizerShard optimizer_shard(const RunConfig& config, int data_rank);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "timetrial/config/run_config.h"
+#include "timetrial/device/sensors.h"
 #include "timetrial/mllog/writer.h"
 #include "timetrial/train/reporter.h"
 
@@ -26,6 +27,8 @@ class RunLog {
   // Everything the run was asked to do: submission, hyperparameters, schedule, parallelism, precision, effective
   // configuration.
   void configuration(const RunConfig& config, int64_t training_samples);
+  // What computes: a GPU's facts as its driver gives them, or `note` in their place why they are not known.
+  void device(const DeviceIdentity& identity, const std::string& note);
   void evaluation_only();  // says that this log is of an evaluation alone
   // Something the user should know of this run; the same that is printed.
   void warning(const std::string& text);

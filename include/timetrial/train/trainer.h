@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <optional>
 
 #include "timetrial/data/batch_source.h"
@@ -49,6 +50,8 @@ class Trainer {
   Trainer(const RunConfig& config, Executor& executor, DataProvider& data, RunLog& log, Reporter& reporter,
           const std::atomic<int>& interrupt);
 
+  // Brackets this many steps, once the first few are over, for a profiler that waits for it (device/trace.h).
+  void trace_steps(int64_t count) { traced_steps_ = count; }
   // From warm-up to the last record. Training data is touched only after run_start is in the log. Throws what the data
   // or the log throws; the log is then closed as aborted.
   RunResult run();
@@ -58,7 +61,9 @@ class Trainer {
   int agreed_signal();
   void check_equal_weights(const std::string& hash);
   void step(BatchSource& batches);
-  void collect();                    // takes the result of the last queued step, one step late
+  void start_or_stop_trace();
+  void collect();  // takes the result of the oldest step under way
+  void collect_all();
   std::optional<double> evaluate();  // none: interrupted
   Outcome train(BatchSource& batches);
   int64_t samples() const { return steps_ * config_.train.global_batch; }
@@ -73,9 +78,12 @@ class Trainer {
   struct Queued {
     int64_t step;
     double learning_rate, started;
+    Executor::Ticket ticket;
   };
-  std::optional<Queued> queued_;
+  std::deque<Queued> queued_;  // at most two: a step's result is taken while the next one runs
   int64_t steps_ = 0;
+  int64_t traced_steps_ = 0;
+  bool tracing_ = false;
   double run_started_ = 0, collected_ = 0, last_evaluation_ = 0;
   StepReport last_step_;
   bool finite_ = true;

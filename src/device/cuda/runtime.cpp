@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/cuda/runtime.h"
 
+#include <cuda_profiler_api.h>
+
+#include <array>
 #include <cstdio>
 
 #include "device/cuda/check.h"
@@ -19,6 +22,7 @@ void report(cudaError_t code, const char* call) noexcept {
 }
 
 cudaStream_t stream_of(void* handle) { return static_cast<cudaStream_t>(handle); }
+cudaEvent_t event_of(void* handle) { return static_cast<cudaEvent_t>(handle); }
 
 }  // namespace
 
@@ -107,6 +111,60 @@ void copy(void* destination, const void* source, size_t bytes, void* stream, boo
   TIMETRIAL_CUDA(cudaMemcpyAsync(destination, source, bytes, cudaMemcpyDefault, stream_of(stream)));
   if (wait) synchronize(stream);
 }
+
+Properties properties(int device) {
+  cudaDeviceProp p{};
+  TIMETRIAL_CUDA(cudaGetDeviceProperties(&p, device));
+  return {
+      .name = p.name, .major = p.major, .minor = p.minor, .memory_bytes = p.totalGlobalMem, .ecc = p.ECCEnabled != 0};
+}
+
+std::string pci_bus_id(int device) {
+  std::array<char, 32> text{};
+  TIMETRIAL_CUDA(cudaDeviceGetPCIBusId(text.data(), static_cast<int>(text.size()), device));
+  return text.data();
+}
+
+size_t free_memory(int device) {
+  const DeviceScope scope(device);
+  size_t free = 0, total = 0;
+  TIMETRIAL_CUDA(cudaMemGetInfo(&free, &total));
+  return free;
+}
+
+void profiler_start() { TIMETRIAL_CUDA(cudaProfilerStart()); }
+void profiler_stop() { TIMETRIAL_CUDA(cudaProfilerStop()); }
+
+void* create_event(int device) {
+  const DeviceScope scope(device);
+  cudaEvent_t event = nullptr;
+  TIMETRIAL_CUDA(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  return event;
+}
+
+void destroy_event(void* event) noexcept { report(cudaEventDestroy(event_of(event)), "cudaEventDestroy"); }
+
+void record_event(void* event, void* stream) { TIMETRIAL_CUDA(cudaEventRecord(event_of(event), stream_of(stream))); }
+
+bool event_done(void* event) {
+  const cudaError_t code = cudaEventQuery(event_of(event));
+  if (code == cudaErrorNotReady) {
+    static_cast<void>(cudaGetLastError());  // "not yet" is no error; do not leave one behind
+    return false;
+  }
+  TIMETRIAL_CUDA(code);
+  return true;
+}
+
+void wait_event(void* event) { TIMETRIAL_CUDA(cudaEventSynchronize(event_of(event))); }
+
+void* allocate_host(size_t bytes) {
+  void* data = nullptr;
+  TIMETRIAL_CUDA(cudaHostAlloc(&data, bytes, cudaHostAllocDefault));
+  return data;
+}
+
+void release_host(void* data) noexcept { report(cudaFreeHost(data), "cudaFreeHost"); }
 
 void fill_zero(void* data, size_t bytes, void* stream) {
   TIMETRIAL_CUDA(cudaMemsetAsync(data, 0, bytes, stream_of(stream)));

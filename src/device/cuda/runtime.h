@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
 
 namespace timetrial::cuda {
 
@@ -17,6 +19,27 @@ void hold_at_point(void* point, void* stream);
 void* allocate(int device, size_t bytes);  // zero-filled
 void release(void* data) noexcept;
 void copy(void* destination, const void* source, size_t bytes, void* stream, bool wait);
+struct Properties {
+  std::string name;
+  int major, minor;
+  size_t memory_bytes;
+  bool ecc;
+};
+Properties properties(int device);
+std::string pci_bus_id(int device);
+size_t free_memory(int device);
+void push_range(const char* name, int64_t number);
+void pop_range();
+// What Nsight records with --capture-range=cudaProfilerApi.
+void profiler_start();
+void profiler_stop();
+void* create_event(int device);
+void destroy_event(void* event) noexcept;
+void record_event(void* event, void* stream);
+bool event_done(void* event);
+void wait_event(void* event);
+void* allocate_host(size_t bytes);  // page-locked
+void release_host(void* data) noexcept;
 void fill_zero(void* data, size_t bytes, void* stream);
 
 }  // namespace timetrial::cuda

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <memory>
-#include <vector>
 
 #include "ops/cuda/adamw_kernels.h"
 #include "ops/cuda/arguments.h"
@@ -15,6 +13,7 @@ namespace timetrial::ops::cuda {
 static_assert(offsetof(StepScalars, learning_rate) == 0 && offsetof(StepScalars, bias_1) == sizeof(float) &&
                   offsetof(StepScalars, bias_2) == 2 * sizeof(float),
               "AdamWLaunch::scalars reads three floats");
+static_assert(kNormBlocks == kNormPartials, "the workspace holds one sum per block");
 
 namespace {
 
@@ -35,32 +34,11 @@ void for_each_run(std::span<const ParameterSegment> segments, double weight_deca
   flush();
 }
 
-// Where the blocks of a norm's first pass leave their sums: 8 KiB per stream of the calling thread, as calls on a
-// stream come from one thread at a time. Taken at a stream's first norm, which is therefore not to be captured into a
-// graph.
-class StreamPartials {
- public:
-  explicit StreamPartials(StreamRef stream) : stream_(stream), buffer_(stream.device, kNormBlocks * sizeof(double)) {}
-  bool serves(StreamRef stream) const { return stream.device == stream_.device && stream.handle == stream_.handle; }
-  double* data() const { return reinterpret_cast<double*>(buffer_.data()); }
-
- private:
-  StreamRef stream_;
-  Buffer buffer_;
-};
-
-double* partials_of(StreamRef stream) {
-  thread_local std::vector<std::unique_ptr<StreamPartials>> owned;
-  for (const auto& partials : owned)
-    if (partials->serves(stream)) return partials->data();
-  return owned.emplace_back(std::make_unique<StreamPartials>(stream))->data();
-}
-
 }  // namespace
 
 void squared_norm(const SquaredNorm& a, std::span<const ParameterSegment> segments, StreamRef stream) {
   check_storage("squared_norm", {a.gradient.dtype()});
-  double* const partial = partials_of(stream);
+  double* const partial = a.workspace.data<double>();
   bool accumulate = false;
   for_each_run(segments, 0, [&](const Segments& run) {
     launch(PartialNormsLaunch{.partial = partial,

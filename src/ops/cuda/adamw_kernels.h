@@ -20,7 +20,7 @@ struct Segments {
   int64_t longest;  // elements of the longest one
 };
 
-// One partial sum per block of the first pass.
+// One partial sum per block of the first pass; kNormPartials of ops/adamw.h.
 inline constexpr int kNormBlocks = 1024;
 
 // partial[block] (+)= the block's share of sum of norm_weight * gradient^2.
