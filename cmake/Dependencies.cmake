@@ -62,6 +62,10 @@ find_library(SENTENCEPIECE_TRAIN_LIBRARY sentencepiece_train REQUIRED)
 target_link_libraries(sentencepiece::sentencepiece INTERFACE ${SENTENCEPIECE_TRAIN_LIBRARY})
 
 if(TIMETRIAL_CUDA)
+  # Hopper. Blackwell: 100a, 103a. Chips are named exactly because some kernels use what one generation alone has.
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 90a)
+  endif()
   enable_language(CUDA)
   # CMake 3.25 does not know yet that nvcc 12 and later speak C++20.
   if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
@@ -72,6 +76,11 @@ if(TIMETRIAL_CUDA)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   set(CMAKE_CUDA_EXTENSIONS OFF)
   find_package(CUDAToolkit REQUIRED)
+  find_package(Cutlass 4.2 MODULE QUIET)
+  if(NOT Cutlass_FOUND)
+    message(FATAL_ERROR "CUTLASS 4.2 or later was not found. scripts/test.sh installs it into .venv; by hand: "
+                        "python3 -m venv .venv && .venv/bin/pip install --no-deps nvidia-cutlass==4.2.0, or configure with -DCUTLASS_ROOT=.")
+  endif()
 endif()
 
 find_program(CCACHE_PROGRAM ccache)
