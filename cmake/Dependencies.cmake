@@ -62,6 +62,10 @@ find_library(SENTENCEPIECE_TRAIN_LIBRARY sentencepiece_train REQUIRED)
 target_link_libraries(sentencepiece::sentencepiece INTERFACE ${SENTENCEPIECE_TRAIN_LIBRARY})
 
 if(TIMETRIAL_CUDA)
+  # Hopper. Blackwell: 100a, 103a. Chips are named exactly because some kernels use what one generation alone has.
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 90a)
+  endif()
   enable_language(CUDA)
   # CMake 3.25 does not know yet that nvcc 12 and later speak C++20.
   if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
@@ -81,6 +85,11 @@ if(TIMETRIAL_CUDA)
     message(FATAL_ERROR "the cuDNN frontend 1.23 or later was not found. scripts/test.sh installs it; by hand: "
                         "python3 -m venv .venv && .venv/bin/pip install --no-deps nvidia-cudnn-frontend==1.32.0, "
                         "or configure with -DCudnnFrontend_ROOT=FOLDER.")
+  endif()
+  find_package(Cutlass 4.2 MODULE QUIET)
+  if(NOT Cutlass_FOUND)
+    message(FATAL_ERROR "CUTLASS 4.2 or later was not found. scripts/test.sh installs it into .venv; by hand: "
+                        "python3 -m venv .venv && .venv/bin/pip install --no-deps nvidia-cutlass==4.2.0, or configure with -DCUTLASS_ROOT=.")
   endif()
 endif()
 

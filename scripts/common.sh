@@ -43,6 +43,16 @@ need_cudnn_frontend() {
     fail "nvidia-cudnn-frontend could not be installed (no network?); unpack its headers somewhere and set CudnnFrontend_ROOT"
 }
 
+# CUTLASS's headers in .venv, unless CMake finds them elsewhere: what the CUDA presets need besides CUDA itself.
+need_cutlass() {
+  compgen -G "$root/.venv/lib/python3*/site-packages/cutlass_library/source/include" >/dev/null && return 0
+  [ -n "${CUTLASS_ROOT:-}" ] || [ -d /usr/include/cutlass ] || [ -d /usr/local/include/cutlass ] && return 0
+  need_packages python3-venv
+  say "installing CUTLASS's headers into .venv"
+  python3 -m venv "$root/.venv" >/dev/null && "$root/.venv/bin/pip" install -q --disable-pip-version-check --no-deps nvidia-cutlass==4.2.0 ||
+    fail "nvidia-cutlass could not be installed (no network?); unpack CUTLASS 4.2 somewhere and set CUTLASS_ROOT"
+}
+
 # build_preset PRESET TARGET...: configures and builds, quietly unless it fails.
 build_preset() {
   local preset=$1 log

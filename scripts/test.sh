@@ -10,7 +10,7 @@ for argument in "$@"; do
     --all) all=true ;;
     -h | --help)
       echo "usage: scripts/test.sh [--all]"
-      echo "--all adds what takes long: 100 kills at random moments, the suite under address and undefined-behaviour sanitizers,"
+      echo "--all adds what takes long: kernels compiled for every architecture, 100 kills at random moments, the suite under address and undefined-behaviour sanitizers,"
       echo "the threaded parts under the thread sanitizer, and TIMETRIAL_FUZZ_SECONDS (default 60) of fuzzing per reader"
       exit 0
       ;;
@@ -62,6 +62,7 @@ if command -v nvcc >/dev/null; then
   # Compiles and links the CUDA side; its device tests run where there is a GPU and are skipped elsewhere.
   # Registers that spill fail this build (cmake/Layer.cmake).
   need_cudnn_frontend
+  need_cutlass
   build_preset cuda test_ops test_gpt_oss_20b timetrial-worker
   run_tests cuda -L ops
   run_tests cuda -L gpt_oss_20b -R DeviceSteps
@@ -69,6 +70,9 @@ else
   say "no nvcc: the CUDA preset is not built"
 fi
 if $all; then
+  # Blackwell too: compiled, never run here.
+  if command -v nvcc >/dev/null; then build_preset cuda-all timetrial_ops; fi
+
   TIMETRIAL_KILLS=100 run_tests cpu -R '^EndToEnd.KillAtRandom$'
 
   # Everything but the runs that train to the target: there the sanitizers would see the same code for an hour.

@@ -25,14 +25,10 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks/gpt_oss"))
+from gpt_oss_runs import engine_config, logged_steps, variant  # noqa: E402
+
 WARM = 4  # steps of a turn that are not counted
-
-
-def variant(name):
-    benchmark = json.loads((ROOT / "workloads/gpt_oss_20b/benchmark.json").read_text())
-    entry = benchmark["variants"][name]
-    form = entry["forms"]["submitted"]
-    return {"model": {**entry["model"], **form["model"]}, "train": {**entry["train"], **form.get("train", {})}}
 
 
 def write_tokens(source, folder, vocabulary):
@@ -63,22 +59,12 @@ def measure(command, environment):
 def run_timetrial(args, name, tokens, folder):
     output = pathlib.Path(folder) / f"run-{time.time_ns()}"
     train = variant(name)["train"]
-    config = {
-        "workload": "gpt_oss_20b", "variant": name, "data": {"train": str(tokens), "validation": str(tokens)},
-        "device": {"kind": "cpu", "threads": args.threads}, "output": {"folder": str(output)},
-        "train": {"max_steps": args.steps, "decay_steps": train["max_steps"] - train["warmup_steps"], "seed": 1},
-        "evaluation": {"samples": train["micro_batch"], "every_samples": args.steps * train["global_batch"],
-                       "target": 0.001},
-    }
-    path = output.with_suffix(".json")
-    path.write_text(json.dumps(config))
+    path = engine_config(name, tokens, output, {
+        "device": {"kind": "cpu", "threads": args.threads},
+        "train": {"max_steps": args.steps, "micro_batch": train["micro_batch"], "global_batch": train["global_batch"]}})
     _, peak = measure([str(ROOT / "build/cpu/bin/timetrial"), "run", str(path)], environment(args))
-    steps = []
-    for line in (output / "result_0.txt").read_text().splitlines():
-        record = json.loads(line.split(":::MLLOG ", 1)[1])
-        if record["key"] == "tracked_stats" and "train_step_time" in record["value"]:
-            steps.append(record["value"])
-    return {"seconds": [s["train_step_time"] for s in steps], "loss": steps[-1]["reduced_train_loss"], "peak": peak}
+    steps = logged_steps(output / "result_0.txt")
+    return {"seconds": [s["seconds"] for s in steps], "loss": steps[-1]["loss"], "peak": peak}
 
 
 def run_torch(args, name, tokens, way, steps):
@@ -95,7 +81,6 @@ def child(task):
     """PyTorch's side of a turn, in its own process."""
     import numpy
     import torch
-    sys.path.insert(0, str(HERE))
     from gpt_oss_torch import GptOss
     torch.set_num_threads(task["threads"])
     torch.manual_seed(1)

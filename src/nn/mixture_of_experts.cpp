@@ -3,7 +3,6 @@
 #include "timetrial/nn/mixture_of_experts.h"
 
 #include "timetrial/ops/elementwise.h"
-#include "timetrial/ops/grouped_matmul.h"
 
 namespace timetrial::nn {
 
@@ -44,6 +43,7 @@ MixtureOfExperts::Router MixtureOfExperts::make_router(ModuleContext& context, c
 
 MixtureOfExperts::MixtureOfExperts(ModuleContext& context, const std::string& name, const MixtureOfExpertsOptions& o)
     : options_(o),
+      device_(context.device),
       dtype_(context.dtype),
       fine_(context.fine()),
       router_(make_router(context, name + ".router", o)),
@@ -62,16 +62,43 @@ MixtureOfExperts::MixtureOfExperts(ModuleContext& context, const std::string& na
                                .output_init_std = o.output_init_std});
 }
 
+size_t MixtureOfExperts::workspace_bytes() const {
+  return ops::grouped_matmul_workspace_bytes(options_.experts, dtype_, device_);
+}
+
+void MixtureOfExperts::plan_product(Plan& plan) const {
+  Plan::Scope scope(plan);
+  plan.temporary_bytes(workspace_bytes());
+}
+
+Tensor MixtureOfExperts::workspace(Pass& pass) const {
+  return pass.temporary(DType::f32, {static_cast<int64_t>((workspace_bytes() + 3) / 4)});
+}
+
+void MixtureOfExperts::product(ops::GroupedMatmul a, Pass& pass) const {
+  Arena::Scope scope(pass.scratch);
+  a.workspace = workspace(pass);
+  ops::grouped_matmul(a, pass.stream);
+}
+
+void MixtureOfExperts::weight_gradient(ops::GroupedMatmulBackwardWeight a, Pass& pass) const {
+  Arena::Scope scope(pass.scratch);
+  a.workspace = workspace(pass);
+  ops::grouped_matmul_backward_weight(a, pass.stream);
+}
+
 void MixtureOfExperts::plan_forward(Plan& plan, int64_t tokens) const {
   const int64_t rows = tokens * options_.choices;
   std::visit([&](const auto& router) { router.plan_forward(plan, tokens); }, router_);
   dispatch_.plan_dispatch(plan, tokens, options_.hidden);
   plan.keep(hidden_, dtype_, {rows, 2 * options_.ffn}, Keep::product);
+  if (plan.makes(Keep::product)) plan_product(plan);
   plan.keep(activated_, dtype_, {rows, options_.ffn}, Keep::cheap);
   const bool makes_out = plan.mode() != Mode::replay;
   if (makes_out) {
     Plan::Scope scope(plan);
     plan.temporary(dtype_, {rows, options_.hidden});
+    plan_product(plan);
   }
   if (!shared_) return;
   Plan::Scope scope(plan);
@@ -85,13 +112,13 @@ void MixtureOfExperts::forward(const Kept& out, const Tensor& in, Pass& pass) co
   const RoutedTokens routed = dispatch_.dispatch(in, routing, pass);
   const Kept hidden = pass.keep(hidden_, dtype_, {rows, 2 * options_.ffn}, Keep::product);
   if (!hidden.there)
-    ops::grouped_matmul({.c = hidden,
-                         .a = routed.rows,
-                         .b = pass.weight(experts_.fc1),
-                         .expert_begin = routed.expert_begin,
-                         .transpose_b = true,
-                         .bias = optional_weight(experts_.fc1_bias, pass)},
-                        pass.stream);
+    product({.c = hidden,
+             .a = routed.rows,
+             .b = pass.weight(experts_.fc1),
+             .expert_begin = routed.expert_begin,
+             .transpose_b = true,
+             .bias = optional_weight(experts_.fc1_bias, pass)},
+            pass);
   const Kept activated = pass.keep(activated_, dtype_, {rows, options_.ffn}, Keep::cheap);
   if (!activated.there)
     ops::gated_activation_forward(
@@ -99,14 +126,14 @@ void MixtureOfExperts::forward(const Kept& out, const Tensor& in, Pass& pass) co
   if (!out.there) {
     Arena::Scope scope(pass.scratch);
     const Tensor rows_out = pass.temporary(dtype_, {rows, options_.hidden});
-    ops::grouped_matmul({.c = rows_out,
-                         .a = activated,
-                         .b = pass.weight(experts_.fc2),
-                         .expert_begin = routed.expert_begin,
-                         .transpose_b = true,
-                         .bias = optional_weight(experts_.fc2_bias, pass),
-                         .bias_scale = options_.bias ? routed.gate_rows : Tensor()},
-                        pass.stream);
+    product({.c = rows_out,
+             .a = activated,
+             .b = pass.weight(experts_.fc2),
+             .expert_begin = routed.expert_begin,
+             .transpose_b = true,
+             .bias = optional_weight(experts_.fc2_bias, pass),
+             .bias_scale = options_.bias ? routed.gate_rows : Tensor()},
+            pass);
     dispatch_.combine(out, rows_out, routed, pass);
   }
   if (!shared_) return;
@@ -120,16 +147,19 @@ void MixtureOfExperts::plan_backward(Plan& plan, int64_t tokens) const {
   const int64_t rows = tokens * options_.choices;
   plan.defer(d_rows_out_, dtype_, {rows, options_.hidden});
   plan.defer(d_hidden_, dtype_, {rows, 2 * options_.ffn});
+  plan_product(plan);  // backward_weights
   Plan::Scope scope(plan);
   plan.temporary(fine_, {rows});                      // d_gate_rows
   plan.temporary(fine_, {tokens, options_.choices});  // d_gate
   {
     Plan::Scope inner(plan);
     plan.temporary(dtype_, {rows, options_.ffn});  // d_activated
+    plan_product(plan);
   }
   {
     Plan::Scope inner(plan);
     plan.temporary(dtype_, {rows, options_.hidden});  // d_rows
+    plan_product(plan);
   }
   plan.temporary(dtype_, {tokens, options_.hidden});  // the router's share of d_in, then the shared expert's
   std::visit([&](const auto& router) { router.plan_backward(plan, tokens); }, router_);
@@ -149,9 +179,8 @@ void MixtureOfExperts::backward_input(const Tensor& d_in, const Tensor& d_out, P
   {
     Arena::Scope inner(pass.scratch);
     const Tensor d_activated = pass.temporary(dtype_, {rows, options_.ffn});
-    ops::grouped_matmul(
-        {.c = d_activated, .a = d_rows_out, .b = pass.weight(experts_.fc2), .expert_begin = routed.expert_begin},
-        pass.stream);
+    product({.c = d_activated, .a = d_rows_out, .b = pass.weight(experts_.fc2), .expert_begin = routed.expert_begin},
+            pass);
     ops::gated_activation_backward({.d_hidden = d_hidden,
                                     .d_gate_rows = d_gate_rows,
                                     .d_out = d_activated,
@@ -169,8 +198,7 @@ void MixtureOfExperts::backward_input(const Tensor& d_in, const Tensor& d_out, P
   {
     Arena::Scope inner(pass.scratch);
     const Tensor d_rows = pass.temporary(dtype_, {rows, options_.hidden});
-    ops::grouped_matmul(
-        {.c = d_rows, .a = d_hidden, .b = pass.weight(experts_.fc1), .expert_begin = routed.expert_begin}, pass.stream);
+    product({.c = d_rows, .a = d_hidden, .b = pass.weight(experts_.fc1), .expert_begin = routed.expert_begin}, pass);
     dispatch_.dispatch_backward(d_in, d_gate, d_rows, d_gate_rows, pass);
   }
   const Tensor share = pass.temporary(dtype_, {tokens, options_.hidden});
@@ -187,15 +215,15 @@ void MixtureOfExperts::backward_weights(Pass& pass) const {
   ParameterStore& store = pass.parameters;
   std::visit([&](const auto& router) { router.backward_weights(pass); }, router_);
   if (shared_) shared_->backward_weights(pass);
-  ops::grouped_matmul_backward_weight({.d_weight = store.grad(experts_.fc2),
-                                       .d_c = d_rows_out,
-                                       .a = pass.saved(activated_),
-                                       .expert_begin = routed.expert_begin},
-                                      pass.stream);
+  weight_gradient({.d_weight = store.grad(experts_.fc2),
+                   .d_c = d_rows_out,
+                   .a = pass.saved(activated_),
+                   .expert_begin = routed.expert_begin},
+                  pass);
   store.grad_ready(experts_.fc2);
-  ops::grouped_matmul_backward_weight(
+  weight_gradient(
       {.d_weight = store.grad(experts_.fc1), .d_c = d_hidden, .a = routed.rows, .expert_begin = routed.expert_begin},
-      pass.stream);
+      pass);
   store.grad_ready(experts_.fc1);
   if (!options_.bias) return;
   ops::grouped_bias_backward({.d_bias = store.grad(*experts_.fc2_bias),

@@ -57,11 +57,38 @@ void check_accumulated(const Tensor& tensor, Expected x) {
   check_tensor(tensor, x);
 }
 
+void check_workspace(std::string_view op, const Tensor& workspace, size_t needed) {
+  TIMETRIAL_CHECK(needed == 0 || (workspace && workspace.bytes() >= needed), "{}: workspace of {} bytes, {} are needed",
+                  op, workspace ? workspace.bytes() : 0, needed);
+}
+
+size_t needed_workspace(GroupedKernels kernels, int64_t experts, const Tensor& a, StreamRef stream) {
+  switch (kernels) {
+    case GroupedKernels::plain:
+      return 0;
+    case GroupedKernels::best:
+      return grouped_matmul_workspace_bytes(experts, a.dtype(), stream.device);
+  }
+  throw Error("grouped_matmul: unknown kernels");
+}
+
 }  // namespace
+
+size_t grouped_matmul_workspace_bytes(int64_t experts, DType dtype, Device device) {
+  TIMETRIAL_CHECK(experts > 0, "grouped_matmul_workspace_bytes: {} experts", experts);
+  switch (device.kind) {
+    case DeviceKind::cpu:
+      return 0;
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) return cuda::grouped_matmul_workspace_bytes(experts, dtype, device);
+      throw_without_cuda("grouped_matmul");
+  }
+  throw Error("grouped_matmul_workspace_bytes: unknown device");
+}
 
 void grouped_matmul(const GroupedMatmul& a, StreamRef stream) {
   constexpr std::string_view op = "grouped_matmul";
-  check_devices(op, {a.c, a.a, a.b, a.expert_begin, a.bias, a.bias_scale}, stream);
+  check_devices(op, {a.c, a.a, a.b, a.expert_begin, a.bias, a.bias_scale, a.workspace}, stream);
   const int64_t experts = check_groups(op, a.expert_begin);
   check_rows(op, "a", a.a);
   check_rows(op, "c", a.c);
@@ -72,6 +99,7 @@ void grouped_matmul(const GroupedMatmul& a, StreamRef stream) {
   if (a.bias) check_tensor(a.bias, {op, "bias", dtype, {experts, n}});
   TIMETRIAL_CHECK(a.bias || !a.bias_scale, "{}: bias_scale without bias", op);
   if (a.bias_scale) check_tensor(a.bias_scale, {op, "bias_scale", wide(dtype), {rows}});
+  check_workspace(op, a.workspace, needed_workspace(a.kernels, experts, a.a, stream));
   switch (stream.device.kind) {
     case DeviceKind::cpu:
       return on_cpu({op, stream, dtype}, a, [&]<class T>(const auto& arguments) { cpu::grouped_matmul<T>(arguments); });
@@ -83,13 +111,14 @@ void grouped_matmul(const GroupedMatmul& a, StreamRef stream) {
 
 void grouped_matmul_backward_weight(const GroupedMatmulBackwardWeight& a, StreamRef stream) {
   constexpr std::string_view op = "grouped_matmul_backward_weight";
-  check_devices(op, {a.d_weight, a.d_c, a.a, a.expert_begin}, stream);
+  check_devices(op, {a.d_weight, a.d_c, a.a, a.expert_begin, a.workspace}, stream);
   const int64_t experts = check_groups(op, a.expert_begin);
   check_rows(op, "d_c", a.d_c);
   check_rows(op, "a", a.a);
   const DType dtype = a.a.dtype();
   check_tensor(a.d_c, {op, "d_c", dtype, {a.a.dim(0), a.d_c.dim(1)}});
   check_accumulated(a.d_weight, {op, "d_weight", dtype, {experts, a.d_c.dim(1), a.a.dim(1)}});
+  check_workspace(op, a.workspace, needed_workspace(a.kernels, experts, a.a, stream));
   switch (stream.device.kind) {
     case DeviceKind::cpu:
       return on_cpu({op, stream, dtype}, a,

@@ -38,6 +38,8 @@ struct Problem {
   Layout layout;
   int64_t n, k;
   bool transpose_b, scaled;
+  GroupedKernels kernels = GroupedKernels::best;
+  bool fine_gradient = false;  // d_weight in the statistics' type, as training has it
   Shape weights() const { return transpose_b ? Shape{layout.experts(), n, k} : Shape{layout.experts(), k, n}; }
 };
 struct Inputs {
@@ -53,6 +55,11 @@ struct Inputs {
   }
 };
 
+Tensor workspace_of(Bench& bench, int64_t experts) {
+  const size_t bytes = grouped_matmul_workspace_bytes(experts, bench.dtype(), bench.stream().device);
+  return bytes == 0 ? Tensor() : bench.scratch(DType::f32, {static_cast<int64_t>(bytes + 3) / 4});
+}
+
 Tensor forward(Bench& bench, const Problem& p, const Inputs& in) {
   const Layout& l = p.layout;
   const Tensor c = bench.output("c", {l.rows(), p.n});
@@ -62,7 +69,9 @@ Tensor forward(Bench& bench, const Problem& p, const Inputs& in) {
                   .expert_begin = bench.input_i32({l.experts() + 1}, l.begin()),
                   .transpose_b = p.transpose_b,
                   .bias = bench.input({l.experts(), p.n}, in.bias),
-                  .bias_scale = p.scaled ? bench.input_statistics({l.rows()}, in.scale) : Tensor{}},
+                  .bias_scale = p.scaled ? bench.input_statistics({l.rows()}, in.scale) : Tensor{},
+                  .workspace = workspace_of(bench, l.experts()),
+                  .kernels = p.kernels},
                  bench.stream());
   return c;
 }
@@ -114,11 +123,17 @@ Gradients backward(Bench& bench, const Problem& p, const Inputs& in, const Value
   const Tensor a = bench.input({l.rows(), p.k}, in.a), weight = bench.input(p.weights(), in.b),
                bias = bench.input({l.experts(), p.n}, in.bias), scale = bench.input_statistics({l.rows()}, in.scale);
   const auto ones = [](int64_t count) { return Values(static_cast<size_t>(count), 1.0); };
-  const Gradients g = {bench.output("d_a", a.shape()), bench.in_out("d_weight", p.weights(), ones(weight.elements())),
+  const Values started = ones(weight.elements());
+  const Gradients g = {bench.output("d_a", a.shape()),
+                       p.fine_gradient ? bench.in_out_statistics("d_weight", p.weights(), started)
+                                       : bench.in_out("d_weight", p.weights(), started),
                        bench.in_out("d_bias", bias.shape(), ones(bias.elements())),
                        bench.in_out_statistics("d_scale", {l.rows()}, ones(l.rows()))};
-  grouped_matmul({.c = g.d_a, .a = d_c, .b = weight, .expert_begin = begin}, bench.stream());
-  grouped_matmul_backward_weight({g.d_weight, d_c, a, begin}, bench.stream());
+  const Tensor workspace = workspace_of(bench, l.experts());
+  grouped_matmul(
+      {.c = g.d_a, .a = d_c, .b = weight, .expert_begin = begin, .workspace = workspace, .kernels = p.kernels},
+      bench.stream());
+  grouped_matmul_backward_weight({g.d_weight, d_c, a, begin, workspace, p.kernels}, bench.stream());
   grouped_bias_backward({g.d_bias, d_c, begin, p.scaled ? scale : Tensor{}}, bench.stream());
   grouped_bias_scale_backward({g.d_scale, d_c, bias, begin}, bench.stream());
   return g;
@@ -230,6 +245,43 @@ TEST_P(GroupedMatmulParity, LayoutsAndSizes) {
           backward(bench, p, Inputs(p), random_values(layout.rows() * n, 5));
         });
       }
+}
+
+// Rows of whole 16 bytes, which the chip's own kernels take in bf16: groups around a tile of 128 rows, single rows, no
+// rows at all, more groups than a warp has lanes.
+TEST_P(GroupedMatmulParity, ChipKernelsAndPlainOnes) {
+  Layout many;
+  for (int32_t e = 0; e < 40; ++e) many.counts.push_back(e % 3 == 0 ? 0 : e % 7 * 5);
+  const std::vector<Layout> groups = {{{1, 1, 1}}, {{0, 0}, 2}, {{127, 0, 128, 129, 1}, 5}, {{0, 300}, 9}, many};
+  for (const GroupedKernels kernels : {GroupedKernels::best, GroupedKernels::plain})
+    for (const Layout& layout : groups)
+      for (const auto& [n, k] : {std::pair{8, 8}, {264, 72}, {72, 136}})
+        for (const bool scaled : {false, true}) {
+          if (kernels == GroupedKernels::plain && stream().device.kind == DeviceKind::cpu) continue;  // one kind there
+          SCOPED_TRACE(fmt::format("rows {} n {} k {} scaled {} kernels {}", layout.rows(), n, k, scaled,
+                                   kernels == GroupedKernels::best ? "best" : "plain"));
+          const Problem p = {layout, n, k, true, scaled, kernels, true},
+                        straight = {layout, n, k, false, scaled, kernels};
+          expect_parity(dtype(), stream(), OpClass::product, [&](Bench& bench) {
+            forward(bench, p, Inputs(p));
+            forward(bench, straight, Inputs(straight));
+            backward(bench, p, Inputs(p), random_values(layout.rows() * n, 5));
+          });
+        }
+}
+
+// No atomics, no order that depends on time.
+TEST_P(GroupedMatmulParity, RepeatsToTheBit) {
+  const Problem p = {{{70, 0, 200, 3}}, 136, 264, true, true, GroupedKernels::best, true};
+  const auto once = [&] {
+    Bench bench(stream(), dtype());
+    forward(bench, p, Inputs(p));
+    backward(bench, p, Inputs(p), random_values(p.layout.rows() * p.n, 5));
+    std::vector<Values> all;
+    for (const Bench::Output& output : bench.outputs()) all.push_back(bench.values(output.tensor));
+    return all;
+  };
+  EXPECT_EQ(once(), once());
 }
 
 INSTANTIATE_TEST_SUITE_P(Places, GroupedMatmulParity, ::testing::ValuesIn(places()), place_test_name);

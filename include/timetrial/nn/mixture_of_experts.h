@@ -8,6 +8,7 @@
 
 #include "timetrial/nn/mlp.h"
 #include "timetrial/nn/router.h"
+#include "timetrial/ops/grouped_matmul.h"
 
 namespace timetrial::nn {
 
@@ -48,7 +49,15 @@ class MixtureOfExperts {
     return id ? pass.weight(*id) : Tensor();
   }
 
+  // Grouped products with their scratch, and what of it one of them plans.
+  size_t workspace_bytes() const;
+  Tensor workspace(Pass& pass) const;
+  void plan_product(Plan& plan) const;
+  void product(ops::GroupedMatmul a, Pass& pass) const;
+  void weight_gradient(ops::GroupedMatmulBackwardWeight a, Pass& pass) const;
+
   MixtureOfExpertsOptions options_;
+  Device device_;
   DType dtype_, fine_;
   Router router_;
   LocalExpertDispatch dispatch_;

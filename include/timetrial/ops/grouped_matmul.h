@@ -6,6 +6,13 @@
 
 namespace timetrial::ops {
 
+// Which kernels a product takes on CUDA: `best` are the chip's own where type and shape allow (bf16, rows of multiples
+// of 16 bytes), else the plain ones, which take anything. The CPU has one kind.
+enum class GroupedKernels { best, plain };
+
+// Scratch that one product of so many experts needs with the best kernels, bytes. Same for every size of the groups.
+size_t grouped_matmul_workspace_bytes(int64_t experts, DType dtype, Device device);
+
 // c[r] = a[r] W_e^T (transpose_b, weights (E, n, k)) or a[r] W_e (weights (E, k, n)), plus bias_scale[r] * bias[e].
 struct GroupedMatmul {
   Tensor c;             // (R, n)
@@ -13,6 +20,8 @@ struct GroupedMatmul {
   Tensor expert_begin;  // (E + 1) int32
   bool transpose_b = false;
   Tensor bias = {}, bias_scale = {};  // (E, n) optional; (R) optional, 1 when absent
+  Tensor workspace = {};              // at least grouped_matmul_workspace_bytes, any type; none for plain kernels
+  GroupedKernels kernels = GroupedKernels::best;
 };
 void grouped_matmul(const GroupedMatmul& a, StreamRef stream);
 
@@ -21,6 +30,8 @@ struct GroupedMatmulBackwardWeight {
   Tensor d_weight;  // (E, n, k), accumulated
   Tensor d_c, a;    // (R, n), (R, k)
   Tensor expert_begin;
+  Tensor workspace = {};  // as above
+  GroupedKernels kernels = GroupedKernels::best;
 };
 void grouped_matmul_backward_weight(const GroupedMatmulBackwardWeight& a, StreamRef stream);
 

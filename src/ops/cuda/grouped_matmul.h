@@ -6,6 +6,7 @@
 
 namespace timetrial::ops::cuda {
 
+size_t grouped_matmul_workspace_bytes(int64_t experts, DType dtype, Device device);
 void grouped_matmul(const GroupedMatmul& a, StreamRef stream);
 void grouped_matmul_backward_weight(const GroupedMatmulBackwardWeight& a, StreamRef stream);
 void grouped_bias_backward(const GroupedBiasBackward& a, StreamRef stream);

@@ -1,18 +1,26 @@
-# The small GPT-OSS model (form `submitted`) as one would write it in PyTorch for speed: what train_vs_pytorch.py runs.
+# GPT-OSS (form `submitted`) as one would write it in PyTorch for speed: what both train_vs_pytorch.py run, on CPU and GPU.
 # SPDX-License-Identifier: Apache-2.0
 """Attention, experts and optimizer each come in the ways that PyTorch offers; the caller measures and takes the fastest.
 
 attention  sdpa   scaled_dot_product_attention; the sink is one more key whose logit comes from one more channel
            plain  products, mask and softmax written out
+           flex   flex_attention, itself always compiled on a GPU; the sink scales its output by sigmoid(log-sum-exp - sink)
 experts    loop   tokens sorted by expert, one product per expert
            padded tokens of an expert padded to the longest, batched products
-           grouped  torch.nn.functional.grouped_mm, where this PyTorch has it for the CPU
+           grouped  torch.nn.functional.grouped_mm, where this PyTorch has it for the device
+           permuted the same for a GPU: rows moved by index_select, whose gradient adds in parallel, and biases by a product
+                    with the experts' one-hot rows, whose gradient is a product too
 """
 import math
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+
+def grouped_mm(rows, weights, ends):
+    """rows (R, k) times weights (E, k, n), expert e's rows end at ends[e]; older versions name it otherwise."""
+    return (getattr(F, "grouped_mm", None) or torch._grouped_mm)(rows, weights, offs=ends)
 
 
 class RmsNorm(nn.Module):
@@ -33,7 +41,9 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(shape["hidden"], (self.heads + 2 * self.kv) * self.dim)
         self.output = nn.Linear(self.heads * self.dim, shape["hidden"])
         self.sinks = nn.Parameter(torch.zeros(self.heads))
-        length = shape["sequence_length"]
+        self.window, length = window, shape["sequence_length"]
+        if way == "flex":  # prepare makes what it needs
+            return
         position = torch.arange(length)
         distance = position[:, None] - position[None, :]
         seen = (distance >= 0) & (distance < (window or length))
@@ -41,6 +51,17 @@ class Attention(nn.Module):
         # The sink's key stands in front; every query sees it.
         self.register_buffer("mask", mask, persistent=False)
         self.register_buffer("mask_sink", torch.cat([torch.zeros(length, 1), mask], 1), persistent=False)
+
+    def prepare(self, device, length, masks):
+        """For flex: what a query sees (itself and up to window - 1 keys before it), and the function, as `device` runs it best."""
+        from torch.nn.attention import flex_attention as flex
+        reach = self.window or length
+        if reach not in masks:
+            masks[reach] = flex.create_block_mask(lambda b, h, q, k: (q >= k) & (q - k < reach), None, None, length, length, device=device)
+        self.block_mask = masks[reach]
+        self.flex = torch.compile(flex.flex_attention) if str(device).startswith("cuda") else flex.flex_attention
+        # Older versions know return_lse alone.
+        self.with_lse = {"return_aux": flex.AuxRequest(lse=True)} if hasattr(flex, "AuxRequest") else {"return_lse": True}
 
     def rotate(self, x, cos, sin):
         a, b = x.chunk(2, -1)
@@ -53,13 +74,17 @@ class Attention(nn.Module):
         k = self.rotate(k.view(rows, length, self.kv, self.dim).transpose(1, 2), cos, sin)
         v = v.view(rows, length, self.kv, self.dim).transpose(1, 2)
         scale = 1 / math.sqrt(self.dim)
-        if self.way == "sdpa":
+        if self.way == "flex":
+            o, lse = self.flex(q, k, v, block_mask=self.block_mask, scale=scale, enable_gqa=True, **self.with_lse)
+            lse = getattr(lse, "lse", lse)
+            o = o * torch.sigmoid(lse - self.sinks.float().view(1, -1, 1)).unsqueeze(-1).to(o.dtype)
+        elif self.way == "sdpa":
             sink = (self.sinks / scale).view(1, self.heads, 1, 1).expand(rows, -1, length, -1)
             q = torch.cat([q, sink], -1)
             k = F.pad(F.pad(k, (0, 1)), (0, 0, 1, 0))
             k[:, :, 0, -1] = 1
             v = F.pad(v, (0, 1, 1, 0))  # the fused kernel wants one head size
-            o = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask_sink, scale=scale, enable_gqa=True)[..., :-1]
+            o = F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask_sink.to(q.dtype), scale=scale, enable_gqa=True)[..., :-1]
         else:
             group = self.heads // self.kv
             q = q.reshape(rows, self.kv, group * length, self.dim)
@@ -91,11 +116,11 @@ class Experts(nn.Module):
         shape = x.shape
         x = x.reshape(-1, shape[-1])
         top, chosen = self.router(x).topk(self.choices, -1)
-        gate = torch.softmax(top, -1).reshape(-1)
+        gate = torch.softmax(top, -1, dtype=torch.float32).to(x.dtype).reshape(-1)
         order = chosen.reshape(-1).argsort(stable=True)
         expert = chosen.reshape(-1)[order]
         token = order // self.choices
-        rows = x[token]
+        rows = x.index_select(0, token) if self.way == "permuted" else x[token]
         y = getattr(self, self.way)(rows, expert) * gate[order][:, None]
         return torch.zeros_like(x).index_add(0, token, y).view(shape)
 
@@ -118,8 +143,15 @@ class Experts(nn.Module):
 
     def grouped(self, rows, expert):
         ends = torch.bincount(expert, minlength=self.experts).cumsum(0).to(torch.int32)
-        hidden = F.grouped_mm(rows, self.fc1, offs=ends) + self.fc1_bias[expert]
-        return F.grouped_mm(activation(hidden), self.fc2, offs=ends) + self.fc2_bias[expert]
+        hidden = grouped_mm(rows, self.fc1, ends) + self.fc1_bias[expert]
+        return grouped_mm(activation(hidden), self.fc2, ends) + self.fc2_bias[expert]
+
+    def permuted(self, rows, expert):
+        one_hot = F.one_hot(expert, self.experts)
+        ends = one_hot.sum(0).cumsum(0).to(torch.int32)
+        one_hot = one_hot.to(rows.dtype)
+        hidden = grouped_mm(rows, self.fc1, ends) + one_hot @ self.fc1_bias
+        return grouped_mm(activation(hidden), self.fc2, ends) + one_hot @ self.fc2_bias
 
 
 class Layer(nn.Module):
@@ -150,6 +182,12 @@ class GptOss(nn.Module):
         for name, parameter in self.named_parameters():
             if parameter.dim() > 1:
                 nn.init.normal_(parameter, std=0.02 if "bias" not in name else 0.0)
+
+    def prepare(self, device):
+        """Once before the first call where attention is flex."""
+        masks = {}
+        for layer in self.layers:
+            layer.attention.prepare(device, self.cos.shape[0], masks)
 
     def forward(self, ids, labels):
         x = self.embedding(ids)

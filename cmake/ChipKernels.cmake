@@ -1,0 +1,20 @@
+# timetrial_add_chip_kernels(LAYER CHIP PATTERN): kernels in src/LAYER/cuda/CHIP/ that are written for one generation of chips.
+# They are compiled for those of the chosen architectures that match PATTERN, and TIMETRIAL_<CHIP>_KERNELS says to the layer
+# whether there are any.
+function(timetrial_add_chip_kernels layer chip pattern)
+  set(architectures ${CMAKE_CUDA_ARCHITECTURES})
+  list(FILTER architectures INCLUDE REGEX ${pattern})
+  string(TOUPPER ${chip} upper)
+  if(NOT architectures)
+    target_compile_definitions(timetrial_${layer} PRIVATE TIMETRIAL_${upper}_KERNELS=0)
+    return()
+  endif()
+  target_compile_definitions(timetrial_${layer} PRIVATE TIMETRIAL_${upper}_KERNELS=1)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${layer}/cuda/${chip}/*.cu)
+  timetrial_refuse_spills(${sources})
+  add_library(timetrial_${layer}_${chip} OBJECT ${sources})
+  set_target_properties(timetrial_${layer}_${chip} PROPERTIES CUDA_ARCHITECTURES "${architectures}")
+  target_include_directories(timetrial_${layer}_${chip} PRIVATE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(timetrial_${layer}_${chip} PRIVATE timetrial_flags Cutlass::headers CUDA::cudart)
+  target_sources(timetrial_${layer} PRIVATE $<TARGET_OBJECTS:timetrial_${layer}_${chip}>)
+endfunction()

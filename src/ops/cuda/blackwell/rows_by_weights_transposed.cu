@@ -1,0 +1,13 @@
+// Blackwell: rows (rows, k) by weights (experts, n, k), the experts' forward product.
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/cuda/blackwell/grouped_chip.cuh"
+
+namespace timetrial::ops::cuda::blackwell {
+
+namespace {
+using G =
+    GroupedGemm<Chip, cutlass::layout::RowMajor, cutlass::layout::ColumnMajor, void, Bf16, ScaledBias<Chip::CtaTile>>;
+}
+const GroupedProductKernel kRowsByWeightsTransposed = {scratch_bytes<G>, launch_product<G>};
+
+}  // namespace timetrial::ops::cuda::blackwell
