@@ -20,8 +20,8 @@ class Readback {
   // `values`: elements of one publication.
   Readback(Device device, int64_t values);
 
-  // Queues copies of the tensors, fp32, f64 or int32, behind the stream's work so far; returns at once. Takes the place of the
-  // publication two before.
+  // Queues copies of the tensors, fp32, f64 or int32, behind the stream's work so far; returns at once. Takes the place
+  // of the publication two before.
   Ticket publish(std::initializer_list<Tensor> tensors, StreamRef stream);
   bool ready(Ticket ticket) const;
   // All elements in the order published; waits until they are here. Throws Error for a publication that is gone, or
