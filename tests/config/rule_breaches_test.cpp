@@ -77,8 +77,9 @@ TEST(RuleBreaches, NameABatchThatNoLearningRateFits) {
   for (const char* batch : {"896", "960", "1008", "1024", "1200", "1280", "1536", "2304", "4608", "9216"})
     EXPECT_TRUE(breaches(llama(), "full", {{"train.global_batch", batch}}).empty()) << batch;
   // A micro batch of 8 rules out what is no multiple of it.
-  EXPECT_NE(breaches(llama(), "full", {{"train.global_batch", "1176"}, {"train.micro_batch", "8"}})[0].find(
-                "the nearest that one does: 1168 and 1184"),
+  EXPECT_NE(breaches(llama(), "full", {{"train.global_batch", "1176"}, {"train.micro_batch", "8"}})
+                .at(0)
+                .find("the nearest that one does: 1168 and 1184"),
             std::string::npos);
   EXPECT_TRUE(breaches(llama(), "full", {{"train.global_batch", "1176"}, {"submission.division", "open"}}).empty());
 }
