@@ -29,7 +29,7 @@ done
 tests=(test_device test_ops test_gpt_oss_20b)
 command -v nvcc >/dev/null || fail "there is no nvcc; a bundle is made where CUDA programs can be built"
 need_packages "${build_packages[@]}" patchelf binutils
-need_cutlass
+need_cuda_headers
 if [ ! -f "$root/data/gcide/gcide-validation.idx" ]; then
   build_preset cpu timetrial
   prepare_gcide

@@ -80,6 +80,10 @@ std::string plan_text(const RunConfig& config, const Model& model) {
   text += cut ? "Memory of a rank that holds every layer whole\n" : "Memory per rank\n";
   for (const auto& [name, bytes] : memory.rows()) row(name, bytes_text(bytes));
   row("total", bytes_text(memory.total()));
+  if (const auto choices = model.choices(); !choices.empty()) {
+    text += "Libraries\n";
+    for (const std::string& line : choices) text += fmt::format("  {}\n", line);
+  }
   text += ranks_text(config, model);
   text += "Batch\n";
   row("sequence length, tokens", grouped(config.model.sequence_length));
@@ -128,6 +132,7 @@ Json plan_json(const RunConfig& config, const Model& model) {
           {"evaluation_flops_per_token", counts.evaluation_flops_per_token},
           {"attention_train_flops_per_token", counts.attention_train_flops_per_token},
           {"bytes_per_rank", bytes},
+          {"libraries", model.choices()},
           {"fits_this_machine", memory.total() <= memory_limit().bytes},
           {"ranks", ranks_json(config, model)},
           {"tokens_per_step", config.train.global_batch * config.model.sequence_length},

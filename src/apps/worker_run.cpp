@@ -200,6 +200,7 @@ int evaluate_rank(const RunConfig& asked, const Workload& workload, const RunOpt
   log->evaluation_only();
   const auto model = workload.make_model(config, rank.device);
   Executor executor(*model, config, rank.device, rank.mesh.get());
+  log->libraries(model->choices());
   choose_weights(executor, config, workload);
   executor.initialize(static_cast<uint64_t>(config.train.seed));
   log->init_stop();
@@ -255,6 +256,7 @@ int train_rank(const RunConfig& asked, const Workload& workload, const RunOption
 
   const auto model = workload.make_model(config, rank.device);
   Executor executor(*model, config, rank.device, rank.mesh.get());
+  log->libraries(model->choices());
   choose_weights(executor, config, workload);
   if (!options.metrics.empty()) executor.measure_expert_load();
   const RunResult result = Trainer(config, executor, *rank.data, *log, *reporter, interrupt).run();

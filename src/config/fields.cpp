@@ -235,6 +235,14 @@ std::vector<Field> machine_fields() {
       otherwise("f32",
                 choice<DType>({"device.dtype", "storage of weights and activations"},
                               {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}}, device(&D::dtype))),
+      otherwise(
+          "best",
+          choice<AttentionKernels>(
+              {"device.attention", "on a GPU: cuDNN's fused attention where it can, own kernels, or cuDNN"},
+              {{"best", AttentionKernels::best}, {"own", AttentionKernels::own}, {"cudnn", AttentionKernels::cudnn}},
+              device(&D::attention))),
+      otherwise(false, flag({"device.deterministic", "the same bits on every run on a GPU too, at a cost"},
+                            device(&D::deterministic))),
   };
 }
 

@@ -17,6 +17,11 @@ void validate_storage(const RunConfig& run) {
   check(run.train.moment_storage, "/train/moment_storage");
 }
 
+void validate_device(const DeviceConfig& device) {
+  if (device.attention == AttentionKernels::best || device.kind == DeviceKind::cuda) return;
+  throw ConfigError("/device/attention", "chooses among a GPU's kernels; leave it out, or set device.kind to cuda");
+}
+
 void validate_batches(const RunConfig& run) {
   const int64_t global = run.train.global_batch, micro = run.train.micro_batch;
   const int64_t at_once = micro * run.parallel.data;
@@ -76,6 +81,7 @@ void validate(const RunConfig& run) {
   config::require_loggable(run.name, "/name");
   validate(run.model, "/model");
   validate(run.parallel, run.model, run.cluster.ranks_per_host);
+  validate_device(run.device);
   validate_batches(run);
   validate_storage(run);
   validate_schedule(run.train);

@@ -26,6 +26,7 @@ Attention::Attention(ModuleContext& context, const std::string& name, const Atte
       dtype_(context.dtype),
       fine_(context.fine()),
       device_(context.device),
+      libraries_(context.libraries),
       qkv_(context, name + ".qkv",
            {.inputs = o.hidden,
             .outputs = (o.heads + 2 * o.kv_heads) * o.head_dim,
@@ -53,11 +54,12 @@ ops::AttentionShape Attention::shape(int64_t tokens) const {
           .kv_heads = options_.kv_heads,
           .head_dim = options_.head_dim,
           .window_keys = options_.window_keys,
-          .scale = 1 / std::sqrt(static_cast<double>(options_.head_dim))};
+          .scale = 1 / std::sqrt(static_cast<double>(options_.head_dim)),
+          .sinks = options_.sinks};
 }
 
 size_t Attention::workspace_bytes(int64_t tokens) const {
-  return ops::attention_workspace_bytes(shape(tokens), dtype_, device_);
+  return ops::attention_workspace_bytes(shape(tokens), dtype_, device_, libraries_.get());
 }
 
 Tensor Attention::workspace(int64_t tokens, Pass& pass) const {
@@ -103,9 +105,14 @@ void Attention::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
   const Tensor lse = pass.keep(saved_lse_, fine_, {tokens * s.heads}).reshape({s.batch, s.heads, s.length});
   {
     Arena::Scope scope(pass.scratch);
-    ops::attention_forward(
-        {.out = core, .lse = lse, .qkv = qkv, .sinks = sinks(pass), .workspace = workspace(tokens, pass), .shape = s},
-        pass.stream);
+    ops::attention_forward({.out = core,
+                            .lse = lse,
+                            .qkv = qkv,
+                            .sinks = sinks(pass),
+                            .workspace = workspace(tokens, pass),
+                            .shape = s,
+                            .libraries = libraries_.get()},
+                           pass.stream);
   }
   output_.forward(out, core, pass);
 }
@@ -138,7 +145,8 @@ void Attention::backward_input(const Tensor& d_in, const Tensor& d_out, Pass& pa
                            .qkv = pass.stash.saved(saved_qkv_),
                            .sinks = sinks(pass),
                            .workspace = workspace(tokens, pass),
-                           .shape = s},
+                           .shape = s,
+                           .libraries = libraries_.get()},
                           pass.stream);
   ops::rope_backward({.x = d_qkv, .cos = rotary_.cos, .sin = rotary_.sin, .heads = s.heads + s.kv_heads}, pass.stream);
   project_backward(d_in, d_qkv, pass);

@@ -16,6 +16,7 @@ LatentAttention::LatentAttention(ModuleContext& context, const std::string& name
       dtype_(context.dtype),
       fine_(context.fine()),
       device_(context.device),
+      libraries_(context.libraries),
       q_down_(context, name + ".q_down", {.inputs = o.hidden, .outputs = o.query_rank, .init_std = o.init_std}),
       q_norm_(context, name + ".q_norm", o.query_rank, o.norm_epsilon),
       q_up_(context, name + ".q_up",
@@ -63,7 +64,7 @@ ops::AttentionShape LatentAttention::shape(int64_t tokens) const {
 }
 
 size_t LatentAttention::workspace_bytes(int64_t tokens) const {
-  return ops::attention_workspace_bytes(shape(tokens), dtype_, device_);
+  return ops::attention_workspace_bytes(shape(tokens), dtype_, device_, libraries_.get());
 }
 
 Tensor LatentAttention::workspace(int64_t tokens, Pass& pass) const {
@@ -91,8 +92,11 @@ void LatentAttention::plan_forward(Plan& plan, int64_t tokens) const {
   }
   plan.keep(core_, dtype_, {tokens, o.heads * o.value_dim});
   plan.keep(lse_, fine_, {tokens * o.heads});
-  Plan::Scope scope(plan);
-  plan.temporary_bytes(workspace_bytes(tokens));
+  {
+    Plan::Scope scope(plan);
+    plan.temporary_bytes(workspace_bytes(tokens));
+  }
+  for (const Linear* linear : {&q_down_, &q_up_, &kv_down_, &kv_up_, &output_}) linear->plan_forward(plan, tokens);
 }
 
 void LatentAttention::forward(const Tensor& out, const Tensor& in, Pass& pass) const {
@@ -128,9 +132,14 @@ void LatentAttention::forward(const Tensor& out, const Tensor& in, Pass& pass) c
   const Tensor lse = pass.keep(lse_, fine_, {tokens * s.heads}).reshape({s.batch, s.heads, s.length});
   {
     Arena::Scope scope(pass.scratch);
-    ops::attention_forward(
-        {.out = core, .lse = lse, .qkv = qkv, .sinks = {}, .workspace = workspace(tokens, pass), .shape = s},
-        pass.stream);
+    ops::attention_forward({.out = core,
+                            .lse = lse,
+                            .qkv = qkv,
+                            .sinks = {},
+                            .workspace = workspace(tokens, pass),
+                            .shape = s,
+                            .libraries = libraries_.get()},
+                           pass.stream);
   }
   output_.forward(out, core, pass);
 }
@@ -175,7 +184,8 @@ void LatentAttention::core_backward(const Tensor& d_q, const Tensor& d_kv, const
                            .qkv = pass.stash.saved(qkv_),
                            .sinks = {},
                            .workspace = workspace(tokens, pass),
-                           .shape = s},
+                           .shape = s,
+                           .libraries = libraries_.get()},
                           pass.stream);
   ops::latent_qkv_backward({.d_q = d_q,
                             .d_kv = d_kv,

@@ -29,6 +29,7 @@ void SoftmaxRouter::plan_forward(Plan& plan, int64_t tokens) const {
   plan.keep(gate_, fine_, {tokens, options_.choices});
   Plan::Scope scope(plan);
   plan.temporary(dtype_, {tokens, options_.experts});
+  linear_.plan_forward(plan, tokens);
 }
 
 Routing SoftmaxRouter::forward(const Tensor& in, Pass& pass) const {
@@ -86,6 +87,7 @@ void SigmoidRouter::plan_forward(Plan& plan, int64_t tokens) const {
   {
     Plan::Scope scope(plan);
     plan.temporary(dtype_, {tokens, options_.experts});
+    linear_.plan_forward(plan, tokens);
   }
   if (!balances(plan.mode())) return;
   plan.keep(counts_, DType::i32, {sequences(tokens), options_.experts});

@@ -26,6 +26,7 @@ TokenLoss::TokenLoss(ModuleContext& context, const TokenLoss& tied, int64_t mask
 
 void TokenLoss::plan_forward(Plan& plan, int64_t tokens) const {
   plan.keep(logits_, dtype_, {tokens, options_.vocabulary});
+  head_.plan_forward(plan, tokens);
   plan.keep(lse_, fine_, {tokens});
 }
 

@@ -68,14 +68,14 @@ void check_workspace(std::string_view op, const Tensor& workspace, size_t needed
 
 }  // namespace
 
-size_t attention_workspace_bytes(const AttentionShape& shape, DType dtype, Device device) {
+size_t attention_workspace_bytes(const AttentionShape& shape, DType dtype, Device device, Libraries* libraries) {
   constexpr std::string_view op = "attention_workspace_bytes";
   check_shape(op, shape);
   switch (device.kind) {
     case DeviceKind::cpu:
       return cpu::attention_workspace_bytes(shape, dtype);
     case DeviceKind::cuda:
-      if constexpr (build::has_cuda) return cuda::attention_workspace_bytes(shape);
+      if constexpr (build::has_cuda) return cuda::attention_workspace_bytes(shape, dtype, device, libraries);
       throw_without_cuda("attention");
   }
   throw Error("attention_workspace_bytes: unknown device");
@@ -90,8 +90,10 @@ void attention_forward(const AttentionForward& a, StreamRef stream) {
   check_tensor(a.qkv, {op, "qkv", dtype, shapes.qkv});
   check_tensor(a.out, {op, "out", dtype, shapes.out});
   check_tensor(a.lse, {op, "lse", wide(dtype), shapes.lse});
+  TIMETRIAL_CHECK(a.shape.sinks == static_cast<bool>(a.sinks), "{}: the shape {} sinks, the call {}", op,
+                  a.shape.sinks ? "has" : "has no", a.sinks ? "brings some" : "brings none");
   if (a.sinks) check_tensor(a.sinks, {op, "sinks", dtype, shapes.sinks});
-  check_workspace(op, a.workspace, attention_workspace_bytes(a.shape, dtype, stream.device));
+  check_workspace(op, a.workspace, attention_workspace_bytes(a.shape, dtype, stream.device, a.libraries));
   switch (stream.device.kind) {
     case DeviceKind::cpu:
       return on_cpu({op, stream, dtype}, a,
@@ -113,13 +115,15 @@ void attention_backward(const AttentionBackward& a, StreamRef stream) {
   check_tensor(a.out, {op, "out", dtype, shapes.out});
   check_tensor(a.d_out, {op, "d_out", dtype, shapes.out});
   check_tensor(a.lse, {op, "lse", wide(dtype), shapes.lse});
+  TIMETRIAL_CHECK(a.shape.sinks == static_cast<bool>(a.sinks), "{}: the shape {} sinks, the call {}", op,
+                  a.shape.sinks ? "has" : "has no", a.sinks ? "brings some" : "brings none");
   if (a.sinks) check_tensor(a.sinks, {op, "sinks", dtype, shapes.sinks});
   TIMETRIAL_CHECK(a.sinks || !a.d_sinks, "{}: d_sinks without sinks", op);
   if (a.d_sinks) {
     const DType d_sinks = a.d_sinks.dtype() == wide(dtype) ? wide(dtype) : dtype;
     check_tensor(a.d_sinks, {op, "d_sinks", d_sinks, shapes.sinks});
   }
-  check_workspace(op, a.workspace, attention_workspace_bytes(a.shape, dtype, stream.device));
+  check_workspace(op, a.workspace, attention_workspace_bytes(a.shape, dtype, stream.device, a.libraries));
   switch (stream.device.kind) {
     case DeviceKind::cpu:
       return on_cpu({op, stream, dtype}, a,

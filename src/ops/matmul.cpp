@@ -23,7 +23,7 @@ double flops(const Matmul& a) {
 namespace {
 
 void check(const Matmul& a, StreamRef stream) {
-  check_devices("matmul", {a.c, a.a, a.b, a.bias}, stream);
+  check_devices("matmul", {a.c, a.a, a.b, a.bias, a.d_bias, a.workspace}, stream);
   TIMETRIAL_CHECK(a.c.shape().rank() == 2 && a.a.shape().rank() == 2 && a.b.shape().rank() == 2,
                   "matmul: c {}, a {}, b {}: all three are matrices", a.c.shape(), a.a.shape(), a.b.shape());
   const int64_t m = a.a.dim(a.transpose_a ? 1 : 0), k = a.a.dim(a.transpose_a ? 0 : 1);
@@ -37,10 +37,14 @@ void check(const Matmul& a, StreamRef stream) {
                   name_of(a.c.dtype()));
   TIMETRIAL_CHECK(a.c.bytes() == 0 || (a.c.raw() != a.a.raw() && a.c.raw() != a.b.raw()),
                   "matmul: c {} shares memory with an operand", a.c.shape());
-  if (!a.bias) return;
-  TIMETRIAL_CHECK(a.bias.shape() == Shape{n} && a.bias.dtype() == a.c.dtype(), "matmul: bias {} {} for c {} {}",
-                  a.bias.shape(), name_of(a.bias.dtype()), a.c.shape(), name_of(a.c.dtype()));
+  if (a.bias)
+    TIMETRIAL_CHECK(a.bias.shape() == Shape{n} && a.bias.dtype() == a.c.dtype(), "matmul: bias {} {} for c {} {}",
+                    a.bias.shape(), name_of(a.bias.dtype()), a.c.shape(), name_of(a.c.dtype()));
+  TIMETRIAL_CHECK(!a.d_bias || (a.transpose_a && !a.bias), "matmul: d_bias is for weight gradients (transpose_a{})",
+                  a.bias ? ", no bias" : "");
 }
+
+BiasBackward bias_part(const Matmul& a) { return {.d_bias = a.d_bias, .d_out = a.a}; }
 
 void check(const BiasBackward& a, StreamRef stream) {
   check_devices("bias_backward", {a.d_bias, a.d_out}, stream);
@@ -53,12 +57,25 @@ void check(const BiasBackward& a, StreamRef stream) {
 
 }  // namespace
 
+size_t matmul_workspace_bytes(Device device) {
+  switch (device.kind) {
+    case DeviceKind::cpu:
+      return 0;
+    case DeviceKind::cuda:
+      if constexpr (build::has_cuda) return cuda::kMatmulWorkspaceBytes;
+      throw_without_cuda("matmul");
+  }
+  throw Error("matmul_workspace_bytes: unknown device");
+}
+
 void matmul(const Matmul& a, StreamRef stream) {
   check(a, stream);
+  if (a.d_bias) check(bias_part(a), stream);
   switch (stream.device.kind) {
     case DeviceKind::cpu:
-      return on_cpu({"matmul", stream, a.a.dtype()}, a,
-                    [&]<class T>(const auto& arguments) { cpu::matmul<T>(arguments); });
+      on_cpu({"matmul", stream, a.a.dtype()}, a, [&]<class T>(const auto& arguments) { cpu::matmul<T>(arguments); });
+      if (a.d_bias) bias_backward(bias_part(a), stream);
+      return;
     case DeviceKind::cuda:
       if constexpr (build::has_cuda) return cuda::matmul(a, stream);
       throw_without_cuda("matmul");

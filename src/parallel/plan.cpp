@@ -43,6 +43,8 @@ void Plan::temporary_bytes(size_t bytes) {
   scratch_peak_ = std::max(scratch_peak_, scratch_used_);
 }
 
+void Plan::workspace(size_t bytes) { workspace_bytes_ = std::max(workspace_bytes_, arena_bytes(bytes)); }
+
 void Plan::weights_done() { deferred_used_ = 0; }
 
 }  // namespace timetrial

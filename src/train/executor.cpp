@@ -26,6 +26,10 @@ std::vector<Stash> make_stashes(const Plan& plan, int slots, Device device) {
   return stashes;
 }
 
+Tensor workspace_view(const Buffer& buffer) {
+  return {buffer.data(), DType::i32, {static_cast<int64_t>(buffer.bytes() / sizeof(int32_t))}, buffer.device()};
+}
+
 }  // namespace
 
 Executor::Executor(const Model& model, const RunConfig& config, Device device, ProcessMesh* mesh)
@@ -46,6 +50,7 @@ Executor::Executor(const Model& model, const RunConfig& config, Device device, P
       stashes_(make_stashes(plan_.train, slots_in_flight(schedule_), device)),
       deferred_(plan_.train.deferred(), device, plan_.train.deferred_bytes()),
       scratch_("scratch", device, plan_.scratch_bytes()),
+      workspace_(device, plan_.workspace_bytes()),
       ids_(DType::i32, {micros_ * micro_rows_ * length_}, device),
       labels_(DType::i32, {micros_ * micro_rows_ * length_}, device),
       losses_(fine_type(config.device.dtype), {micro_rows_ * length_}, device),
@@ -86,7 +91,8 @@ Pass Executor::pass(Mode mode, int slot) {
           .parameters = store_,
           .stash = stashes_.at(static_cast<size_t>(slot)),
           .deferred = deferred_,
-          .scratch = scratch_};
+          .scratch = scratch_,
+          .workspace = workspace_view(workspace_)};
 }
 
 void Executor::initialize(uint64_t seed) {

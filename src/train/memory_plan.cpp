@@ -23,10 +23,13 @@ std::vector<std::pair<std::string, size_t>> MemoryPlan::rows() const {
           {"saved activations", activations},
           {"deferred gradients", deferred},
           {"scratch", scratch},
+          {"library workspace", workspace},
           {"staging", staging}};
 }
 
 size_t ExecutionPlan::scratch_bytes() const { return std::max(train.scratch_bytes(), evaluate.scratch_bytes()); }
+
+size_t ExecutionPlan::workspace_bytes() const { return std::max(train.workspace_bytes(), evaluate.workspace_bytes()); }
 
 ExecutionPlan plan_execution(const Model& model, int64_t tokens) {
   ExecutionPlan plan;
@@ -53,6 +56,7 @@ MemoryPlan plan_memory(const Model& model, const RunConfig& config) {
           .activations = plan.train.kept_bytes() * static_cast<size_t>(slots),
           .deferred = plan.train.deferred_bytes(),
           .scratch = plan.scratch_bytes(),
+          .workspace = plan.workspace_bytes(),
           .staging = static_cast<size_t>(tokens) * (2 * sizeof(int32_t) * static_cast<size_t>(micros) + fine)};
 }
 

@@ -90,6 +90,11 @@ void RunLog::warning(const std::string& text) {
   if (writer_) writer_->event("timetrial_warning", text);
 }
 
+void RunLog::libraries(const std::vector<std::string>& choices) {
+  if (!writer_) return;
+  for (const std::string& line : choices) writer_->event("timetrial_library", line);
+}
+
 void RunLog::init_stop() {
   if (writer_) writer_->interval_end("init_stop", nullptr);
 }

@@ -17,8 +17,9 @@ struct AttentionCase {
   int64_t value_channels = 0;
 
   AttentionShape shape() const {
-    return {batch,         length, heads, kv_heads, head_dim, window_keys, 1 / std::sqrt(static_cast<double>(head_dim)),
-            value_channels};
+    return {
+        batch,          length, heads, kv_heads, head_dim, window_keys, 1 / std::sqrt(static_cast<double>(head_dim)),
+        value_channels, sinks};
   }
   Shape qkv() const { return {batch * length, shape().qkv_width()}; }
   Shape out() const { return {batch * length, shape().out_width()}; }
@@ -34,22 +35,27 @@ struct AttentionTensors {
 };
 
 inline AttentionTensors run_forward(fixtures::Bench& bench, const AttentionCase& c, const std::vector<double>& qkv,
-                                    const std::vector<double>& sinks) {
-  const AttentionShape s = c.shape();
-  const auto bytes = static_cast<int64_t>(attention_workspace_bytes(s, bench.dtype(), bench.stream().device));
+                                    const std::vector<double>& sinks, Libraries* libraries = nullptr) {
+  AttentionShape s = c.shape();
+  s.sinks = !sinks.empty();
+  const size_t needed = attention_workspace_bytes(s, bench.dtype(), bench.stream().device, libraries);
+  const auto bytes = static_cast<int64_t>(needed);
   const AttentionTensors t = {
       bench.input(c.qkv(), qkv), sinks.empty() ? Tensor{} : bench.input({c.heads}, sinks), bench.output("out", c.out()),
       bench.output_statistics("lse", {s.batch, s.heads, s.length}), bench.scratch(DType::f32, {(bytes + 3) / 4})};
-  attention_forward({t.out, t.lse, t.qkv, t.sinks, t.workspace, s}, bench.stream());
+  attention_forward({t.out, t.lse, t.qkv, t.sinks, t.workspace, s, libraries}, bench.stream());
   return t;
 }
 
-inline void run_backward(fixtures::Bench& bench, const AttentionCase& c, const AttentionTensors& t) {
+inline void run_backward(fixtures::Bench& bench, const AttentionCase& c, const AttentionTensors& t,
+                         Libraries* libraries = nullptr) {
+  AttentionShape s = c.shape();
+  s.sinks = static_cast<bool>(t.sinks);
   const Tensor d_qkv = bench.output("d_qkv", c.qkv());
   const Tensor d_sinks = t.sinks ? bench.output("d_sinks", {c.heads}) : Tensor{};
   const Tensor d_out = bench.input(c.out(), c.d_out_values());
   const Tensor fresh = bench.scratch(DType::f32, t.workspace.shape());  // nothing carries over from forward
-  attention_backward({d_qkv, d_sinks, d_out, t.out, t.lse, t.qkv, t.sinks, fresh, c.shape()}, bench.stream());
+  attention_backward({d_qkv, d_sinks, d_out, t.out, t.lse, t.qkv, t.sinks, fresh, s, libraries}, bench.stream());
 }
 
 }  // namespace timetrial::ops

@@ -7,8 +7,31 @@ namespace {
 
 using fixtures::Bench;
 
-class AttentionParity : public fixtures::PlaceTest {
+// A place, and who computes there. On the CPU there is one way.
+struct Implementation {
+  fixtures::Place place;
+  AttentionKernels kernels;
+};
+
+void PrintTo(const Implementation& i, std::ostream* out) { fixtures::PrintTo(i.place, out); }
+
+std::vector<Implementation> implementations() {
+  std::vector<Implementation> all;
+  for (const fixtures::Place place : fixtures::places()) all.push_back({place, AttentionKernels::own});
+  all.push_back({{DeviceKind::cuda, DType::bf16}, AttentionKernels::best});
+  return all;
+}
+
+std::string implementation_name(const ::testing::TestParamInfo<Implementation>& info) {
+  const std::string place = fixtures::place_test_name({info.param.place, info.index});
+  return info.param.kernels == AttentionKernels::own ? place : place + "_library";
+}
+
+class AttentionParity : public ::testing::TestWithParam<Implementation>, public fixtures::OnDevice {
  protected:
+  void SetUp() override { open(GetParam().place.device); }
+  DType dtype() const { return GetParam().place.dtype; }
+
   void expect(const AttentionCase& c) {
     SCOPED_TRACE(fmt::format("batch {} length {} heads {}/{} dim {} values {} window {} sinks {}", c.batch, c.length,
                              c.heads, c.kv_heads, c.head_dim, c.value_channels, c.window_keys, c.sinks));
@@ -18,12 +41,14 @@ class AttentionParity : public fixtures::PlaceTest {
     const AttentionTensors first = run_forward(exact, c, c.qkv_values(), c.sink_values());
     const auto out = exact.values(first.out), lse = exact.values(first.lse);
     fixtures::expect_parity(dtype(), stream(), fixtures::OpClass::product, [&](Bench& bench) {
-      AttentionTensors t = run_forward(bench, c, c.qkv_values(), c.sink_values());
+      AttentionTensors t = run_forward(bench, c, c.qkv_values(), c.sink_values(), &libraries_);
       t.out = bench.input(c.out(), out);
       t.lse = bench.input_statistics(t.lse.shape(), lse);
-      run_backward(bench, c, t);
+      run_backward(bench, c, t, &libraries_);
     });
   }
+
+  Libraries libraries_{AttentionSettings{.kernels = GetParam().kernels}};
 };
 
 TEST_P(AttentionParity, LengthsAndWindows) {
@@ -53,7 +78,33 @@ TEST_P(AttentionParity, LongSequenceCutsBlocksSmaller) {
 
 TEST_P(AttentionParity, PeakedSoftmax) { expect({2, 48, 8, 1, 16, 0, true, 16, 6}); }
 
-INSTANTIATE_TEST_SUITE_P(Places, AttentionParity, ::testing::ValuesIn(fixtures::places()), fixtures::place_test_name);
+// What the workloads train with, cut shorter: here the library must be the one that computes.
+TEST_P(AttentionParity, ShapesOfTheWorkloads) {
+  expect({1, 512, 16, 2, 64, 128, true, 19});
+  expect({2, 384, 16, 2, 64, 0, true, 20});
+  expect({1, 256, 16, 2, 128, 0, false, 21});
+  expect({1, 256, 4, 4, 192, 0, false, 22, 1, 128});
+  if (GetParam().kernels != AttentionKernels::best) return;
+  ASSERT_EQ(libraries_.choices().size(), 4u);
+  for (const std::string& choice : libraries_.choices()) EXPECT_NE(choice.find("cuDNN"), std::string::npos) << choice;
+}
+
+TEST_P(AttentionParity, DeterministicBackwardRepeatsItsBits) {
+  Libraries libraries(AttentionSettings{.kernels = GetParam().kernels, .deterministic = true});
+  const AttentionCase c = {2, 512, 8, 2, 64, 0, true, 23};
+  std::vector<std::vector<double>> gradients;
+  for (int run = 0; run < 3; ++run) {
+    Bench bench(stream(), dtype());
+    run_backward(bench, c, run_forward(bench, c, c.qkv_values(), c.sink_values(), &libraries), &libraries);
+    for (size_t i = 0; i < bench.outputs().size(); ++i) {
+      const auto values = bench.values(bench.outputs()[i].tensor);
+      if (run == 0) gradients.push_back(values);
+      EXPECT_EQ(values, gradients[i]) << bench.outputs()[i].name << " of run " << run;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Places, AttentionParity, ::testing::ValuesIn(implementations()), implementation_name);
 
 }  // namespace
 }  // namespace timetrial::ops

@@ -61,6 +61,7 @@ TEST(AttentionReference, ScaleActsOnScoresButNotOnSinks) {
   Bench bench;
   AttentionShape shape = c.shape();
   shape.scale = 0.25;
+  shape.sinks = true;
   const Tensor out = bench.output("out", c.out()), lse = bench.output("lse", {1, 1, 3});
   attention_forward({out, lse, bench.input(c.qkv(), rows), bench.input({1}, {2}), {}, shape}, {});
   expect_close(bench.values(out), run(c, kOneHeadRows, {2}).out, {1e-14, 0}, "out");
@@ -265,6 +266,7 @@ TEST(AttentionChecks, RefuseWrongShapesAndSmallWorkspace) {
   with([](AttentionShape& x) { x.window_keys = -1; });
   with([](AttentionShape& x) { x.scale = NAN; });
   with([](AttentionShape& x) { x.length = 0; });
+  with([](AttentionShape& x) { x.sinks = false; });
   AttentionShape uneven = s;
   uneven.kv_heads = 3;
   EXPECT_THROW(attention_workspace_bytes(uneven, DType::f32, {}), Error);

@@ -6,6 +6,7 @@
 
 #include "fixtures/bench.h"
 #include "fixtures/gradients.h"
+#include "timetrial/ops/libraries.h"
 
 namespace timetrial::ops {
 namespace {
@@ -67,6 +68,20 @@ TEST(MatmulReference, GradientsOfALinearLayer) {
                    {{"x", x, bench.values(d_x)}, {"weight", w, bench.values(d_w)}, {"bias", b, bench.values(d_b)}});
 }
 
+TEST(MatmulReference, ColumnSumsComeWithAWeightGradient) {
+  Bench bench;
+  const Tensor c = bench.in_out("c", {2, 1}, {10, 20}), d_bias = bench.in_out("d_bias", {2}, {100, 200});
+  matmul({.c = c,
+          .a = bench.input({3, 2}, {1, 4, 2, 5, 3, 6}),
+          .b = bench.input({3, 1}, {1, 1, 2}),
+          .transpose_a = true,
+          .accumulate = true,
+          .d_bias = d_bias},
+         bench.stream());
+  EXPECT_EQ(bench.values(c), (Values{19, 41}));
+  EXPECT_EQ(bench.values(d_bias), (Values{106, 215}));
+}
+
 TEST(MatmulReference, EmptySizes) {
   Bench bench;
   const Tensor kept = bench.in_out("kept", {2, 2}, {1, 2, 3, 4});
@@ -89,6 +104,8 @@ TEST(MatmulReference, RefusesWhatDoesNotFit) {
   EXPECT_THROW(matmul({.c = c, .a = a, .b = narrow}, bench.stream()), Error);
   EXPECT_THROW(matmul({.c = c, .a = a, .b = b, .transpose_b = true, .bias = bias}, bench.stream()), Error);
   EXPECT_THROW(matmul({.c = c, .a = c, .b = c}, bench.stream()), Error);
+  EXPECT_THROW(matmul({.c = c, .a = a, .b = b, .transpose_b = true, .d_bias = bias}, bench.stream()), Error);
+  EXPECT_THROW(matmul({.c = narrow, .a = a, .b = b, .transpose_a = true, .d_bias = bias}, bench.stream()), Error);
   EXPECT_THROW(bias_backward({.d_bias = bias, .d_out = c}, bench.stream()), Error);
 }
 
@@ -120,7 +137,15 @@ TEST(BiasBackwardReference, DoesNotSeeTheNumberOfThreads) {
   for (const Values& result : results) EXPECT_EQ(result, results[0]);
 }
 
-class MatmulParity : public PlaceTest {};
+class MatmulParity : public PlaceTest {
+ protected:
+  // NaN bytes at first, as every scratch memory of the tests.
+  Tensor workspace(Bench& bench) const {
+    const size_t bytes = matmul_workspace_bytes(bench.stream().device);
+    return bytes == 0 ? Tensor() : bench.scratch(DType::i32, {static_cast<int64_t>(bytes / sizeof(int32_t))});
+  }
+  Libraries libraries_;
+};
 
 TEST_P(MatmulParity, EveryTransposeAndOddSizes) {
   struct Size {
@@ -145,10 +170,59 @@ TEST_P(MatmulParity, EveryTransposeAndOddSizes) {
                       .transpose_a = transpose_a,
                       .transpose_b = transpose_b,
                       .accumulate = accumulate,
-                      .bias = with_bias ? bench.input({s.n}, random_values(s.n, 4)) : Tensor()},
+                      .bias = with_bias ? bench.input({s.n}, random_values(s.n, 4)) : Tensor(),
+                      .libraries = &libraries_},
                      bench.stream());
             });
           }
+}
+
+TEST_P(MatmulParity, WithoutLibraries) {
+  expect_parity(dtype(), stream(), OpClass::product, [](Bench& bench) {
+    matmul({.c = bench.output("c", {31, 24}),
+            .a = bench.input({31, 16}, random_values(31 * 16, 1)),
+            .b = bench.input({16, 24}, random_values(16 * 24, 2))},
+           bench.stream());
+  });
+}
+
+TEST_P(MatmulParity, OnePlanServesManyAddresses) {
+  for (uint64_t seed = 1; seed <= 3; ++seed)
+    expect_parity(dtype(), stream(), OpClass::product, [&](Bench& bench) {
+      matmul({.c = bench.output("c", {64, 96}),
+              .a = bench.input({64, 128}, random_values(64 * 128, seed)),
+              .b = bench.input({96, 128}, random_values(96 * 128, seed + 10)),
+              .transpose_b = true,
+              .bias = bench.input({96}, random_values(96, seed + 20)),
+              .workspace = workspace(bench),
+              .libraries = &libraries_},
+             bench.stream());
+    });
+}
+
+// A layer's weight and bias gradients in one call, twice as over two micro batches.
+TEST_P(MatmulParity, WeightAndBiasGradients) {
+  struct Size {
+    int64_t rows, in, out;
+  };
+  for (const Size s : {Size{64, 96, 128}, {129, 17, 33}, {1, 8, 8}, {512, 64, 256}, {0, 8, 16}})
+    for (const bool with_workspace : {true, false}) {
+      SCOPED_TRACE(fmt::format("rows {} in {} out {} workspace {}", s.rows, s.in, s.out, with_workspace));
+      expect_parity(dtype(), stream(), OpClass::product, [&](Bench& bench) {
+        const Tensor d_weight = bench.in_out_statistics("d_weight", {s.out, s.in}, random_values(s.out * s.in, 1)),
+                     d_bias = bench.in_out_statistics("d_bias", {s.out}, random_values(s.out, 2));
+        for (uint64_t micro = 0; micro < 2; ++micro)
+          matmul({.c = d_weight,
+                  .a = bench.input({s.rows, s.out}, random_values(s.rows * s.out, 3 + micro)),
+                  .b = bench.input({s.rows, s.in}, random_values(s.rows * s.in, 5 + micro)),
+                  .transpose_a = true,
+                  .accumulate = true,
+                  .d_bias = d_bias,
+                  .workspace = with_workspace ? workspace(bench) : Tensor(),
+                  .libraries = &libraries_},
+                 bench.stream());
+      });
+    }
 }
 
 TEST_P(MatmulParity, WideAccumulator) {

@@ -38,9 +38,10 @@ int uses(const ModelShape& shape) { return 1 + static_cast<int>(shape.multi_toke
 
 }  // namespace
 
-DeepSeek::DeepSeek(const ModelShape& shape, DType dtype, Device device)
+DeepSeek::DeepSeek(const ModelShape& shape, DType dtype, Device device, const ops::AttentionSettings& attention)
     : shape_(checked(shape)),
-      context_{.parameters = {}, .dtype = dtype, .device = device},
+      context_{
+          .parameters = {}, .dtype = dtype, .device = device, .libraries = std::make_shared<ops::Libraries>(attention)},
       rotary_(shape, dtype, device),
       embedding_(context_, "embedding", shape.vocabulary, shape.hidden, shape.init_std, uses(shape)),
       dense_([&] {

@@ -17,9 +17,10 @@ namespace timetrial::deepseekv3_671b {
 class DeepSeek : public Model {
  public:
   // Throws ConfigError for what this model does not have: other attention, another router, another activation.
-  DeepSeek(const ModelShape& shape, DType dtype, Device device);
+  DeepSeek(const ModelShape& shape, DType dtype, Device device, const ops::AttentionSettings& attention = {});
 
   const ParameterList& parameters() const override { return context_.parameters; }
+  std::vector<std::string> choices() const override { return context_.libraries->choices(); }
   void plan_forward(Plan& plan, int64_t tokens) const override;
   void plan_backward(Plan& plan, int64_t tokens) const override;
   // The main model's loss; the prediction module runs in training alone and enters through gradients.

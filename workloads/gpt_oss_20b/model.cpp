@@ -20,9 +20,10 @@ ops::GatedActivationKind activation_kind(Activation activation) {
 
 }  // namespace
 
-GptOss::GptOss(const ModelShape& shape, DType dtype, Device device)
+GptOss::GptOss(const ModelShape& shape, DType dtype, Device device, const ops::AttentionSettings& attention)
     : shape_(shape),
-      context_{.parameters = {}, .dtype = dtype, .device = device},
+      context_{
+          .parameters = {}, .dtype = dtype, .device = device, .libraries = std::make_shared<ops::Libraries>(attention)},
       rotary_(shape, dtype, device),
       decoder_(context_,
                {.layers = shape.layers,

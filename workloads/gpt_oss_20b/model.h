@@ -12,9 +12,10 @@ namespace timetrial::gpt_oss_20b {
 
 class GptOss : public Model {
  public:
-  GptOss(const ModelShape& shape, DType dtype, Device device);
+  GptOss(const ModelShape& shape, DType dtype, Device device, const ops::AttentionSettings& attention = {});
 
   const ParameterList& parameters() const override { return context_.parameters; }
+  std::vector<std::string> choices() const override { return context_.libraries->choices(); }
   void plan_forward(Plan& plan, int64_t tokens) const override { decoder_.plan_forward(plan, tokens); }
   void plan_backward(Plan& plan, int64_t tokens) const override { decoder_.plan_backward(plan, tokens); }
   void forward(const Tensor& loss, const MicroBatch& batch, Pass& pass) const override {

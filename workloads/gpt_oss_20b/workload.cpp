@@ -23,7 +23,9 @@ class GptOssWorkload : public Workload {
   std::string_view name() const override { return "gpt_oss_20b"; }
   const Json& benchmark() const override { return benchmark_; }
   std::unique_ptr<Model> make_model(const RunConfig& config, Device device) const override {
-    return std::make_unique<GptOss>(config.model, config.device.dtype, device);
+    return std::make_unique<GptOss>(
+        config.model, config.device.dtype, device,
+        ops::AttentionSettings{.kernels = config.device.attention, .deterministic = config.device.deterministic});
   }
 
   checkpoint::Format checkpoint_format(const RunConfig& config) const override {

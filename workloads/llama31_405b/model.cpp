@@ -25,9 +25,10 @@ ModelShape checked(const ModelShape& shape) {
 
 }  // namespace
 
-Llama::Llama(const ModelShape& shape, DType dtype, Device device)
+Llama::Llama(const ModelShape& shape, DType dtype, Device device, const ops::AttentionSettings& attention)
     : shape_(checked(shape)),
-      context_{.parameters = {}, .dtype = dtype, .device = device},
+      context_{
+          .parameters = {}, .dtype = dtype, .device = device, .libraries = std::make_shared<ops::Libraries>(attention)},
       rotary_(shape, dtype, device),
       decoder_(context_,
                {.layers = shape.layers,

@@ -13,9 +13,10 @@ namespace timetrial::llama31_405b {
 class Llama : public Model {
  public:
   // Throws ConfigError for what a Llama does not have: experts, biases, sinks, windows, QK-norm, another activation.
-  Llama(const ModelShape& shape, DType dtype, Device device);
+  Llama(const ModelShape& shape, DType dtype, Device device, const ops::AttentionSettings& attention = {});
 
   const ParameterList& parameters() const override { return context_.parameters; }
+  std::vector<std::string> choices() const override { return context_.libraries->choices(); }
   void plan_forward(Plan& plan, int64_t tokens) const override { decoder_.plan_forward(plan, tokens); }
   void plan_backward(Plan& plan, int64_t tokens) const override { decoder_.plan_backward(plan, tokens); }
   void forward(const Tensor& loss, const MicroBatch& batch, Pass& pass) const override {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "timetrial/base/attention_kernels.h"
 #include "timetrial/base/device_kind.h"
 #include "timetrial/base/dtype.h"
 #include "timetrial/base/json.h"
@@ -63,6 +64,8 @@ struct DeviceConfig {
   DeviceKind kind = DeviceKind::cpu;
   int threads = 0;           // CPU threads of each rank; 0: one per core
   DType dtype = DType::f32;  // storage of weights and activations
+  AttentionKernels attention = AttentionKernels::best;
+  bool deterministic = false;  // the same bits on every run, whatever it costs; the CPU always gives them
   bool operator==(const DeviceConfig&) const = default;
 };
 

@@ -2,6 +2,7 @@
 // output projection. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -48,6 +49,7 @@ class Attention {
   const RotaryTable& rotary_;
   DType dtype_, fine_;
   Device device_;
+  std::shared_ptr<ops::Libraries> libraries_;
   Linear qkv_;
   std::optional<HeadNorm> qk_norm_;
   Linear output_;

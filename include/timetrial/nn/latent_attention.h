@@ -3,6 +3,7 @@
 // Apache-2.0
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "timetrial/nn/attention.h"
@@ -50,6 +51,7 @@ class LatentAttention {
   const RotaryTable& rotary_;
   DType dtype_, fine_;
   Device device_;
+  std::shared_ptr<ops::Libraries> libraries_;
   Linear q_down_;
   Norm q_norm_;
   Linear q_up_, kv_down_;

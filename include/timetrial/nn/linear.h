@@ -24,7 +24,8 @@ class Linear {
   // The same weights at another place of the model.
   Linear(ModuleContext& context, const Linear& tied);
 
-  void plan_forward(Plan&, int64_t) const {}  // keeps a reference to its input only
+  // Keeps references only; the workspace is that of all three products.
+  void plan_forward(Plan& plan, int64_t tokens) const;
   void plan_backward(Plan&, int64_t) const {}
   // out (N, outputs), in (N, inputs). `in` must live until backward_weights.
   void forward(const Tensor& out, const Tensor& in, Pass& pass) const;
@@ -36,6 +37,8 @@ class Linear {
   ParamId weight_;
   std::optional<ParamId> bias_;
   SavedId in_, d_out_;
+  Device device_;
+  std::shared_ptr<ops::Libraries> libraries_;
 };
 
 }  // namespace timetrial::nn

@@ -68,6 +68,7 @@ class MultiTokenPrediction {
       hidden_norm_.plan_forward(plan, tokens);
     }
     plan.keep(projected_, dtype_, rows);
+    projection_.plan_forward(plan, tokens);
     plan.keep(out_, dtype_, rows);
     layer_.plan_forward(plan, tokens);
     plan.keep(normed_, dtype_, rows);

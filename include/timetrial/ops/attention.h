@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <compare>
+
+#include "timetrial/ops/libraries.h"
 #include "timetrial/tensor/tensor.h"
 
 namespace timetrial::ops {
@@ -12,13 +15,18 @@ struct AttentionShape {
   int64_t window_keys;                // keys a query sees, itself among them; 0: all earlier ones
   double scale;                       // on q.k; sinks are not scaled
   int64_t value_channels = 0;         // of a value head; 0: as many as head_dim
+  bool sinks = false;                 // whether the calls bring sinks
   int64_t value_dim() const { return value_channels == 0 ? head_dim : value_channels; }
   int64_t qkv_width() const { return (heads + kv_heads) * head_dim + kv_heads * value_dim(); }
   int64_t out_width() const { return heads * value_dim(); }
+  auto operator<=>(const AttentionShape&) const = default;
 };
 
-// Scratch that forward and backward need, bytes. On the CPU it grows with the thread count, never with T * T.
-size_t attention_workspace_bytes(const AttentionShape& shape, DType dtype, Device device);
+// Scratch that forward and backward need, bytes. On the CPU it grows with the thread count, never with T * T. On CUDA
+// the libraries' settings decide who computes (device.attention), and their choices() then say who does; without
+// libraries our own kernels do. cuDNN's deterministic backward takes about 2 B H T^2 bytes on Hopper.
+size_t attention_workspace_bytes(const AttentionShape& shape, DType dtype, Device device,
+                                 Libraries* libraries = nullptr);
 
 // A sink is one more logit per head with no value: P_ij = e^S_ij / (sum_j e^S_ij + e^sink_h).
 struct AttentionForward {
@@ -26,6 +34,7 @@ struct AttentionForward {
   Tensor qkv, sinks;  // (B*T, H d + KV d + KV dv) as [q | k | v], (H) optional
   Tensor workspace;   // at least attention_workspace_bytes, any type
   AttentionShape shape;
+  Libraries* libraries = nullptr;  // as given to attention_workspace_bytes
 };
 void attention_forward(const AttentionForward& a, StreamRef stream);
 
@@ -35,6 +44,7 @@ struct AttentionBackward {
   Tensor d_out, out, lse, qkv, sinks;
   Tensor workspace;
   AttentionShape shape;
+  Libraries* libraries = nullptr;
 };
 void attention_backward(const AttentionBackward& a, StreamRef stream);
 

@@ -6,6 +6,11 @@
 
 namespace timetrial::ops {
 
+class Libraries;
+
+// Workspace with which a library has every kernel to choose from, bytes; 0 on the CPU.
+size_t matmul_workspace_bytes(Device device);
+
 // Three uses cover a linear layer with weight (n, k): forward (transpose_b), input gradient (neither), weight gradient
 // (transpose_a, accumulate). a and b share one floating type; c may be wider (fp32 gradients of bf16 products).
 struct Matmul {
@@ -15,6 +20,12 @@ struct Matmul {
   bool transpose_b = false;
   bool accumulate = false;  // c += instead of c =
   Tensor bias = {};         // (n), added to every row; optional
+  Tensor d_bias = {};       // (m), += column sums of a; with transpose_a and without bias; optional
+
+  // CUDA only, both optional. Without a workspace the library chooses among kernels that need none; without libraries
+  // handle and plan are made for this call alone, which is slow and waits for the device.
+  Tensor workspace = {};
+  Libraries* libraries = nullptr;
 };
 void matmul(const Matmul& a, StreamRef stream);
 

@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
+
+#include "timetrial/ops/libraries.h"
 #include "timetrial/parallel/parameters.h"
 #include "timetrial/parallel/plan.h"
 
@@ -47,6 +50,7 @@ struct Pass {
   // In training: the weight of one token's loss in the step's, for losses that modules add.
   double loss_scale = 0;
   AddedLosses added = {};
+  Tensor workspace = {};  // of Plan::workspace_bytes; empty where nothing was planned
 
   Tensor keep(SavedId id, DType dtype, Shape shape) {
     return mode == Mode::evaluate ? allocate(scratch, dtype, shape) : stash.keep(id, dtype, shape);
@@ -64,6 +68,8 @@ struct ModuleContext {
   DType dtype = DType::f32;  // storage of weights and activations
   Device device;
   int32_t next_saved = 0;
+  // Blocks that call a library keep it as long as themselves.
+  std::shared_ptr<ops::Libraries> libraries = std::make_shared<ops::Libraries>();
 
   SavedId saved() { return {next_saved++}; }
   // fp32 beside narrower activations: statistics, gates, losses.

@@ -37,11 +37,15 @@ class Plan {
   void defer(SavedId id, DType dtype, Shape shape);  // from backward_input to backward_weights
   void temporary(DType dtype, Shape shape);          // until the innermost Scope ends
   void temporary_bytes(size_t bytes);
+  // What one library call uses between its start and end; calls on a stream follow each other, so all share the
+  // largest.
+  void workspace(size_t bytes);
   void weights_done();  // backward_weights has run: deferred memory starts again
 
   size_t kept_bytes() const { return kept_bytes_; }
   size_t deferred_bytes() const { return deferred_peak_; }
   size_t scratch_bytes() const { return scratch_peak_; }
+  size_t workspace_bytes() const { return workspace_bytes_; }
   const std::vector<PlannedTensor>& kept() const { return kept_; }
   const std::vector<PlannedTensor>& deferred() const { return deferred_; }
 
@@ -60,7 +64,8 @@ class Plan {
  private:
   Mode mode_;
   std::vector<PlannedTensor> kept_, deferred_;
-  size_t kept_bytes_ = 0, deferred_used_ = 0, deferred_peak_ = 0, scratch_used_ = 0, scratch_peak_ = 0;
+  size_t kept_bytes_ = 0, deferred_used_ = 0, deferred_peak_ = 0, scratch_used_ = 0, scratch_peak_ = 0,
+         workspace_bytes_ = 0;
 };
 
 }  // namespace timetrial

@@ -84,6 +84,7 @@ class Executor {
   std::vector<Stash> stashes_;
   Stash deferred_;
   Arena scratch_;
+  Buffer workspace_;
   OwnedTensor ids_, labels_, losses_, evaluation_sum_;
   OwnedTensor loss_sums_;  // (3): main, multi-token, auxiliary
   OwnedTensor signal_;     // (1) int32, 0 until a rank asks to stop

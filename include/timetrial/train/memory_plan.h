@@ -15,7 +15,8 @@ struct MemoryPlan {
   size_t activations = 0;  // kept from forward to backward, all stash slots
   size_t deferred = 0;     // kept from input gradients to weight gradients of one layer
   size_t scratch = 0;
-  size_t staging = 0;  // tokens, labels, losses of a step
+  size_t workspace = 0;  // of library calls
+  size_t staging = 0;    // tokens, labels, losses of a step
   size_t total() const;
   // "weights" -> bytes and so on, in the order they print.
   std::vector<std::pair<std::string, size_t>> rows() const;
@@ -25,6 +26,7 @@ struct MemoryPlan {
 struct ExecutionPlan {
   Plan train{Mode::train}, evaluate{Mode::evaluate};
   size_t scratch_bytes() const;
+  size_t workspace_bytes() const;
 };
 ExecutionPlan plan_execution(const Model& model, int64_t tokens);
 

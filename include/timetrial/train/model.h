@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -33,6 +34,9 @@ class Model {
   virtual const ParameterList& parameters() const = 0;
   // Parameters and arithmetic of the whole model, for the plan.
   virtual ModelCounts counts(const ModelShape& shape) const { return count(shape); }
+
+  // Which library computes what, and why, one line each; known once the model was planned. Empty on the CPU.
+  virtual std::vector<std::string> choices() const { return {}; }
 
   // Mirror forward and backward one to one; `tokens` are those of a micro batch.
   virtual void plan_forward(Plan& plan, int64_t tokens) const = 0;

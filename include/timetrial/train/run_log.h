@@ -29,6 +29,8 @@ class RunLog {
   void evaluation_only();  // says that this log is of an evaluation alone
   // Something the user should know of this run; the same that is printed.
   void warning(const std::string& text);
+  // Model::choices, once per run.
+  void libraries(const std::vector<std::string>& choices);
   void init_stop();
   void run_start();
   void block_start(int64_t samples);

@@ -56,6 +56,11 @@ __global__ void forward_kernel(AttentionForwardLaunch a) {
   store_own_rows(out_rows(static_cast<T*>(a.out), s, sequence, first_query, head), out, inverse);
 }
 
+template <class T>
+__global__ void widen_kernel(float* out, const T* sinks, int64_t heads) {
+  for (int64_t i = threadIdx.x; i < heads; i += blockDim.x) out[i] = load(sinks + i);
+}
+
 }  // namespace
 
 size_t attention_forward_shared_bytes(const AttentionLayout& s) {
@@ -70,6 +75,14 @@ void launch(const AttentionForwardLaunch& a, StreamRef stream) {
   visit_storage(a.type, [&]<class T>() {
     launch_attention(forward_kernel<T>, a, blocks, attention_forward_shared_bytes(s), stream);
   });
+}
+
+void launch(const WidenSinksLaunch& a, StreamRef stream) {
+  const DeviceScope scope(stream.device.index);
+  visit_storage(a.type, [&]<class T>() {
+    widen_kernel<<<1, kAttentionThreads, 0, stream_of(stream)>>>(a.out, static_cast<const T*>(a.sinks), a.heads);
+  });
+  TIMETRIAL_CUDA(cudaGetLastError());
 }
 
 }  // namespace timetrial::ops::cuda

@@ -1,4 +1,5 @@
-// Attention on CUDA with our own kernels. Defined only in CUDA builds. Storage f32 or bf16, sums and softmax in fp32.
+// Attention on CUDA: cuDNN's fused attention where the libraries' settings and cuDNN allow it, else our own kernels.
+// Defined only in CUDA builds. Storage f32 or bf16, sums and softmax in fp32.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -6,11 +7,10 @@
 
 namespace timetrial::ops::cuda {
 
-// One fp32 per query and head: what backward subtracts from every row of dP.
-size_t attention_workspace_bytes(const AttentionShape& shape);
+size_t attention_workspace_bytes(const AttentionShape& shape, DType dtype, Device device, Libraries* libraries);
 
 void attention_forward(const AttentionForward& a, StreamRef stream);
-// Bit-equal from run to run: each gradient element is summed by one block in a fixed order.
+// Our own kernels are bit-equal from run to run: each gradient element is summed by one block in a fixed order.
 void attention_backward(const AttentionBackward& a, StreamRef stream);
 
 }  // namespace timetrial::ops::cuda

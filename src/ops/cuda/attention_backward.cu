@@ -143,20 +143,40 @@ size_t attention_backward_shared_bytes(const AttentionLayout& s) {
   return queries_shared_bytes(s) + sizeof(float) * SharedTile::floats_of(s.value_dim);
 }
 
+namespace {
+
+dim3 blocks_per_head(const AttentionLayout& s) {
+  return {attention_tiles(s.length), static_cast<unsigned>(s.heads), static_cast<unsigned>(s.batch)};
+}
+
+template <class T>
+void sum_sinks(const AttentionBackwardLaunch& a, StreamRef stream) {
+  visit_storage(a.d_sinks_type, [&]<class Out>() {
+    sinks_kernel<T, Out><<<static_cast<unsigned>(a.layout.heads), kRowThreads, 0, stream_of(stream)>>>(a);
+  });
+  TIMETRIAL_CUDA(cudaGetLastError());
+}
+
+}  // namespace
+
 void launch(const AttentionBackwardLaunch& a, StreamRef stream) {
   const DeviceScope scope(stream.device.index);
   const AttentionLayout& s = a.layout;
-  const dim3 per_head(attention_tiles(s.length), static_cast<unsigned>(s.heads), static_cast<unsigned>(s.batch));
+  const dim3 per_head = blocks_per_head(s);
   const dim3 per_kv_head(per_head.x, static_cast<unsigned>(s.kv_heads), per_head.z);
   visit_storage(a.type, [&]<class T>() {
     launch_attention(delta_kernel<T>, a, per_head, 0, stream);
     launch_attention(queries_kernel<T>, a, per_head, queries_shared_bytes(s), stream);
     launch_attention(keys_kernel<T>, a, per_kv_head, attention_backward_shared_bytes(s), stream);
-    if (!a.d_sinks) return;
-    visit_storage(a.d_sinks_type, [&]<class Out>() {
-      sinks_kernel<T, Out><<<static_cast<unsigned>(s.heads), kRowThreads, 0, stream_of(stream)>>>(a);
-    });
-    TIMETRIAL_CUDA(cudaGetLastError());
+    if (a.d_sinks) sum_sinks<T>(a, stream);
+  });
+}
+
+void launch_sink_gradients(const AttentionBackwardLaunch& a, StreamRef stream) {
+  const DeviceScope scope(stream.device.index);
+  visit_storage(a.type, [&]<class T>() {
+    launch_attention(delta_kernel<T>, a, blocks_per_head(a.layout), 0, stream);
+    sum_sinks<T>(a, stream);
   });
 }
 

@@ -36,5 +36,16 @@ struct AttentionBackwardLaunch {
   DType type, d_sinks_type;
 };
 void launch(const AttentionBackwardLaunch& a, StreamRef stream);
+// d_sinks alone, bit-equal from run to run; fills delta on the way.
+void launch_sink_gradients(const AttentionBackwardLaunch& a, StreamRef stream);
+
+// Sinks as fp32.
+struct WidenSinksLaunch {
+  float* out;         // (heads)
+  const void* sinks;  // (heads)
+  int64_t heads;
+  DType type;
+};
+void launch(const WidenSinksLaunch& a, StreamRef stream);
 
 }  // namespace timetrial::ops::cuda

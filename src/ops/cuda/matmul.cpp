@@ -1,18 +1,18 @@
-// Dense products through cuBLASLt, with plans and a workspace kept per stream.
+// Dense products through cuBLASLt. Plans are kept by the caller's Libraries; the workspace is the caller's too.
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/cuda/matmul.h"
 
 #include <cublasLt.h>
 
-#include <algorithm>
-#include <array>
-#include <map>
 #include <memory>
-#include <vector>
+#include <optional>
 
 #include "device/cuda/check.h"
 #include "ops/cuda/arguments.h"
 #include "ops/cuda/bias_kernels.h"
+#include "ops/matmul_key.h"
+#include "ops/plan_cache.h"
+#include "timetrial/ops/libraries.h"
 
 namespace timetrial::ops::cuda {
 
@@ -39,9 +39,6 @@ using Layout = std::unique_ptr<cublasLtMatrixLayout_t, Destroy<cublasLtMatrixLay
 using Preference =
     std::unique_ptr<cublasLtMatmulPreference_t, Destroy<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>>;
 
-// 32 MiB is what cuBLAS itself takes on Hopper (cuBLAS documentation, cublasSetWorkspace).
-constexpr size_t kWorkspaceBytes = size_t{32} << 20;
-
 cudaDataType_t cuda_type(DType dtype) {
   switch (dtype) {
     case DType::f32:
@@ -54,29 +51,6 @@ cudaDataType_t cuda_type(DType dtype) {
       break;
   }
   throw Error(fmt::format("matmul: {} on CUDA is not built", name_of(dtype)));
-}
-
-// The largest power of two up to 256 that divides an address.
-uint32_t alignment_of(const Tensor& tensor) {
-  const auto address = reinterpret_cast<uintptr_t>(tensor.raw());
-  return address == 0 ? 256u : static_cast<uint32_t>(std::min<uintptr_t>(address & (~address + 1), 256));
-}
-
-// Everything that decides which kernel runs: sizes, types, transposes, bias, alignments.
-using Key = std::array<int64_t, 11>;
-
-Key key_of(const Matmul& a) {
-  return {a.a.dim(0),
-          a.a.dim(1),
-          a.c.dim(0),
-          a.c.dim(1),
-          static_cast<int64_t>(a.a.dtype()),
-          static_cast<int64_t>(a.c.dtype()),
-          (a.transpose_a ? 1 : 0) | (a.transpose_b ? 2 : 0) | (a.accumulate ? 4 : 0) | (a.bias ? 8 : 0),
-          alignment_of(a.a),
-          alignment_of(a.b),
-          alignment_of(a.c),
-          alignment_of(a.bias)};
 }
 
 // cuBLASLt counts columns first. A row-major c = op(a) op(b) is asked for as c^T = op(b)^T op(a)^T: every row-major
@@ -94,16 +68,38 @@ struct Plan {
   Operation operation;
   Layout a, b, c;
   cublasLtMatmulAlgo_t algorithm;
+  bool sums_columns;  // the product writes the column sums of a as well
 
   template <class T>
   void set(cublasLtMatmulDescAttributes_t attribute, const T& value) const {
     check_cublas(cublasLtMatmulDescSetAttribute(operation.get(), attribute, &value, sizeof value),
                  "cublasLtMatmulDescSetAttribute");
   }
-  void set_bias(const Tensor& bias) const { set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias.raw()); }
+  // The address that an epilogue reads a bias from, or writes column sums to.
+  void set_bias(const void* bias) const { set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias); }
 };
 
-Preference preference_of(const Matmul& a) {
+// The caller's workspace: room for column sums first where they are wanted, the rest for the library.
+struct Workspace {
+  explicit Workspace(const Matmul& a, bool sums_columns)
+      : data(a.workspace ? static_cast<std::byte*>(a.workspace.raw()) : nullptr),
+        bytes(a.workspace ? a.workspace.bytes() : 0) {
+    // cublasLtMatmul wants the lowest eight bits of the address to be 0.
+    TIMETRIAL_CHECK(reinterpret_cast<uintptr_t>(data) % kArenaAlignment == 0,
+                    "matmul: the workspace is not aligned to {} bytes", kArenaAlignment);
+    if (!sums_columns) return;
+    const size_t taken = bytes_of_sums(a);
+    sums = data;
+    data += taken;
+    bytes -= taken;
+  }
+  static size_t bytes_of_sums(const Matmul& a) { return arena_bytes(static_cast<size_t>(a.c.dim(0)) * sizeof(float)); }
+  std::byte* data;
+  size_t bytes;
+  void* sums = nullptr;
+};
+
+Preference preference_of(const Matmul& a, size_t workspace_bytes) {
   cublasLtMatmulPreference_t raw = nullptr;
   check_cublas(cublasLtMatmulPreferenceCreate(&raw), "cublasLtMatmulPreferenceCreate");
   Preference preference(raw);
@@ -111,7 +107,7 @@ Preference preference_of(const Matmul& a) {
     check_cublas(cublasLtMatmulPreferenceSetAttribute(raw, attribute, &value, sizeof value),
                  "cublasLtMatmulPreferenceSetAttribute");
   };
-  set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceBytes);
+  set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
   // cuBLASLt's first operand is our b.
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(a.b));
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(a.a));
@@ -120,69 +116,92 @@ Preference preference_of(const Matmul& a) {
   return preference;
 }
 
-Plan make_plan(const Matmul& a, cublasLtHandle_t library) {
+// Nothing when cuBLASLt has no kernel for this product with these epilogues.
+std::optional<Plan> find_plan(const Matmul& a, bool sums_columns, cublasLtHandle_t library) {
+  const Workspace workspace(a, sums_columns);
   cublasLtMatmulDesc_t raw = nullptr;
   // Sums in fp32 for both types; fp32 products are not rounded to TF32.
   check_cublas(cublasLtMatmulDescCreate(&raw, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
-  Plan plan{Operation(raw), layout_of(a.a), layout_of(a.b), layout_of(a.c), {}};
+  Plan plan{Operation(raw), layout_of(a.a), layout_of(a.b), layout_of(a.c), {}, sums_columns};
   plan.set(CUBLASLT_MATMUL_DESC_TRANSA, a.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
   plan.set(CUBLASLT_MATMUL_DESC_TRANSB, a.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
   if (a.bias) {
     plan.set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
     plan.set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, cuda_type(a.bias.dtype()));
-    plan.set_bias(a.bias);
+    plan.set_bias(a.bias.raw());
+  }
+  if (sums_columns) {
+    // cuBLASLt's second operand is our a: sums over the terms of the product, one per column of its result.
+    plan.set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BGRADB);
+    plan.set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CUDA_R_32F);
+    plan.set_bias(workspace.sums);
   }
   cublasLtMatmulHeuristicResult_t result{};
   int found = 0;
-  check_cublas(cublasLtMatmulAlgoGetHeuristic(library, raw, plan.b.get(), plan.a.get(), plan.c.get(), plan.c.get(),
-                                              preference_of(a).get(), 1, &result, &found),
-               "cublasLtMatmulAlgoGetHeuristic");
-  TIMETRIAL_CHECK(found == 1, "cuBLASLt knows no way to make c {} {} from a {} and b {} {}", a.c.shape(),
-                  name_of(a.c.dtype()), a.a.shape(), a.b.shape(), name_of(a.a.dtype()));
+  const cublasStatus_t status =
+      cublasLtMatmulAlgoGetHeuristic(library, raw, plan.b.get(), plan.a.get(), plan.c.get(), plan.c.get(),
+                                     preference_of(a, workspace.bytes).get(), 1, &result, &found);
+  const bool refused = status == CUBLAS_STATUS_NOT_SUPPORTED || (sums_columns && status == CUBLAS_STATUS_INVALID_VALUE);
+  if (refused || (status == CUBLAS_STATUS_SUCCESS && found == 0)) return std::nullopt;
+  check_cublas(status, "cublasLtMatmulAlgoGetHeuristic");
+  check_cublas(result.state, "cublasLtMatmulAlgoGetHeuristic");
   plan.algorithm = result.algo;
   return plan;
 }
 
-// What products on one stream need and keep: a workspace that no other stream may touch, and the plans made so far.
-// The workspace is taken at a stream's first product, which is therefore not to be captured into a graph.
-class StreamProducts {
+// Column sums come with the product where they are fp32 and the workspace has room; elsewhere they are a pass of their
+// own.
+bool may_sum_columns(const Matmul& a) {
+  return a.d_bias && a.d_bias.dtype() == DType::f32 && a.c.dtype() == DType::f32 && a.workspace &&
+         a.workspace.bytes() >= Workspace::bytes_of_sums(a);
+}
+
+Plan make_plan(const Matmul& a, cublasLtHandle_t library) {
+  std::optional<Plan> plan;
+  if (may_sum_columns(a)) plan = find_plan(a, true, library);
+  if (!plan) plan = find_plan(a, false, library);
+  TIMETRIAL_CHECK(plan, "cuBLASLt knows no way to make c {} {} from a {} and b {} {}", a.c.shape(),
+                  name_of(a.c.dtype()), a.a.shape(), a.b.shape(), name_of(a.a.dtype()));
+  return std::move(*plan);
+}
+
+// cuBLASLt's handle and every plan made so far. A handle serves the device that was current when it was made.
+class Products {
  public:
-  explicit StreamProducts(StreamRef stream) : stream_(stream), workspace_(stream.device, kWorkspaceBytes) {
-    cublasLtHandle_t raw = nullptr;
-    check_cublas(cublasLtCreate(&raw), "cublasLtCreate");
-    library_.reset(raw);
-  }
-
-  bool serves(StreamRef stream) const { return stream.device == stream_.device && stream.handle == stream_.handle; }
-
-  void run(const Matmul& a) {
-    const Key key = key_of(a);
-    auto found = plans_.find(key);
-    if (found == plans_.end()) found = plans_.emplace(key, make_plan(a, library_.get())).first;
-    const Plan& plan = found->second;
-    if (a.bias) plan.set_bias(a.bias);
+  void run(const Matmul& a, StreamRef stream) {
+    cublasLtHandle_t library = handle(stream.device.index);
+    const Plan& plan = plans_.get(key_of(a), [&] { return make_plan(a, library); });
+    const Workspace workspace(a, plan.sums_columns);
+    if (a.bias) plan.set_bias(a.bias.raw());
+    if (plan.sums_columns) plan.set_bias(workspace.sums);
     const float alpha = 1, beta = a.accumulate ? 1 : 0;
-    check_cublas(cublasLtMatmul(library_.get(), plan.operation.get(), &alpha, a.b.raw(), plan.b.get(), a.a.raw(),
-                                plan.a.get(), &beta, a.c.raw(), plan.c.get(), a.c.raw(), plan.c.get(), &plan.algorithm,
-                                workspace_.data(), kWorkspaceBytes, stream_of(stream_)),
+    check_cublas(cublasLtMatmul(library, plan.operation.get(), &alpha, a.b.raw(), plan.b.get(), a.a.raw(), plan.a.get(),
+                                &beta, a.c.raw(), plan.c.get(), a.c.raw(), plan.c.get(), &plan.algorithm,
+                                workspace.data, workspace.bytes, stream_of(stream)),
                  "cublasLtMatmul");
+    if (!a.d_bias) return;
+    if (!plan.sums_columns) return bias_backward({.d_bias = a.d_bias, .d_out = a.a}, stream);
+    launch(
+        AddToRowsLaunch{
+            .c = a.d_bias.raw(), .bias = workspace.sums, .rows = 1, .columns = a.c.dim(0), .type = DType::f32},
+        stream);
   }
 
  private:
-  StreamRef stream_;
-  Buffer workspace_;
-  Library library_;
-  std::map<Key, Plan> plans_;
-};
+  cublasLtHandle_t handle(int device) {
+    return libraries_
+        .get(device,
+             [] {
+               cublasLtHandle_t raw = nullptr;
+               check_cublas(cublasLtCreate(&raw), "cublasLtCreate");
+               return Library(raw);
+             })
+        .get();
+  }
 
-StreamProducts& products_of(StreamRef stream) {
-  // One per stream of the calling thread: calls on a stream come from one thread at a time, so nothing here is shared
-  // between threads, and the owner goes with its thread.
-  thread_local std::vector<std::unique_ptr<StreamProducts>> owned;
-  for (const auto& products : owned)
-    if (products->serves(stream)) return *products;
-  return *owned.emplace_back(std::make_unique<StreamProducts>(stream));
-}
+  PlanCache<int, Library> libraries_;
+  PlanCache<MatmulKey, Plan> plans_;
+};
 
 // The product of no terms: c keeps its values or becomes zero, then the bias.
 void without_terms(const Matmul& a, StreamRef stream) {
@@ -198,10 +217,16 @@ void without_terms(const Matmul& a, StreamRef stream) {
 
 void matmul(const Matmul& a, StreamRef stream) {
   check_storage("matmul", {a.a.dtype(), a.c.dtype()});
-  if (a.c.elements() == 0) return;
+  if (a.c.elements() == 0) {
+    if (a.d_bias && a.d_bias.elements() > 0) bias_backward({.d_bias = a.d_bias, .d_out = a.a}, stream);
+    return;
+  }
   const DeviceScope scope(stream.device.index);
   if (a.a.elements() == 0) return without_terms(a, stream);
-  products_of(stream).run(a);
+  if (a.libraries) return a.libraries->state<Products>().run(a, stream);
+  Products once;
+  once.run(a, stream);
+  TIMETRIAL_CUDA(cudaStreamSynchronize(stream_of(stream)));  // the handle goes now
 }
 
 void bias_backward(const BiasBackward& a, StreamRef stream) {

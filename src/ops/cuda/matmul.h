@@ -6,6 +6,9 @@
 
 namespace timetrial::ops::cuda {
 
+// 32 MiB is what cuBLAS itself takes on Hopper (cuBLAS documentation, cublasSetWorkspace).
+inline constexpr size_t kMatmulWorkspaceBytes = size_t{32} << 20;
+
 void matmul(const Matmul& a, StreamRef stream);
 void bias_backward(const BiasBackward& a, StreamRef stream);
 
