@@ -59,8 +59,9 @@ while read -r name path; do
   fi
   [ -f "$path" ] || fail "$name was not found on this machine"
   cp -L "$path" "$output/lib/$name"
-  # cuDNN opens its parts by name when it needs them.
+  # cuDNN and NVRTC open their parts by name when they need them.
   if [[ $name == libcudnn.so* ]]; then cp -L "$(dirname "$path")"/libcudnn_*.so.* "$output/lib/"; fi
+  if [[ $name == libnvrtc.so* ]]; then cp -L "$(dirname "$path")"/libnvrtc-builtins.so.* "$output/lib/"; fi
 done < <(for file in "$output"/bin/*; do ldd "$file"; done | awk '$2 == "=>" {print $1, $3 == "not" ? "missing" : $3}' | sort -u)
 printf '%s\n' ${cuda_names[@]+"${cuda_names[@]}"} >"$output/lib/cuda-libraries.txt"
 

@@ -45,7 +45,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "/train/learning_rate: {\"of\":\"train.seed\"} is not a number (0 to 1e+30)"},
         Mistake{{{"model.sinks", "1"}}, "/model/sinks: 1 is not true or false"},
         Mistake{{{"device.kind", "gpu"}}, "/device/kind: \"gpu\" is not one of cpu, cuda; the nearest is cpu"},
-        Mistake{{{"device.kind", "accelerator"}}, "/device/kind: \"accelerator\" is not one of cpu, cuda"}));
+        Mistake{{{"device.kind", "accelerator"}}, "/device/kind: \"accelerator\" is not one of cpu, cuda"},
+        Mistake{{{"device.attention", "cudnn"}},
+                "/device/attention: chooses among a GPU's kernels; leave it out, or set device.kind to cuda"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Ranges, RunConfigMistakes,

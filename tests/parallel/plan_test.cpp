@@ -26,6 +26,16 @@ TEST(Plan, AddsKeptAndTakesPeaksOfScratchAndDeferred) {
   EXPECT_THROW(plan.keep({}, DType::f32, {1}), Error);
 }
 
+TEST(Plan, LibraryCallsShareTheLargestWorkspace) {
+  Plan plan(Mode::train);
+  EXPECT_EQ(plan.workspace_bytes(), 0U);
+  plan.workspace(300);
+  plan.workspace(1000);
+  plan.workspace(20);
+  EXPECT_EQ(plan.workspace_bytes(), 1024U);
+  EXPECT_EQ(plan.scratch_bytes(), 0U);
+}
+
 TEST(Plan, EvaluationKeepsNothing) {
   Plan plan(Mode::evaluate);
   plan.keep({0}, DType::f32, {64});
