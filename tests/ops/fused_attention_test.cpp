@@ -26,6 +26,10 @@ std::string properties(int compute_capability, int multiprocessors, const std::s
       R"("l2CacheSize":52428800,"totalGlobalMem":85000000000}})",
       compute_capability * 10, multiprocessors, name);
 }
+struct DescribedGpu {
+  std::string properties;
+  int compute_capability;
+};
 DescribedGpu h100() { return {properties(90, 132, "NVIDIA H100 80GB HBM3"), 90}; }
 DescribedGpu b200() { return {properties(100, 148, "NVIDIA B200"), 100}; }
 
@@ -43,7 +47,7 @@ class FusedAttentionGraph : public ::testing::Test {
 std::string complaint(const AttentionShape& shape, AttentionDirection direction, const DescribedGpu& gpu,
                       bool deterministic = false) {
   if constexpr (build::has_cuda) {
-    return FusedGraph(shape, direction, deterministic).check(gpu).value_or("");
+    return FusedGraph(shape, {direction, deterministic, gpu.compute_capability}).check(gpu.properties).value_or("");
   } else {
     return "built without CUDA";
   }

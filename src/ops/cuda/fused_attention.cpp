@@ -85,16 +85,17 @@ Attributes masked(const AttentionShape& s, const char* name) {
 }  // namespace
 
 struct FusedGraph::Parts {
-  Parts(const AttentionShape& s, AttentionDirection direction, bool deterministic) : shape(s) {
+  Parts(const AttentionShape& s, const Options& options) : shape(s) {
+    graph.set_sm_version(options.compute_capability);  // before there are nodes, which keep it
     graph.set_io_data_type(fe::DataType_t::BFLOAT16)
         .set_intermediate_data_type(fe::DataType_t::FLOAT)
         .set_compute_data_type(fe::DataType_t::FLOAT);
-    switch (direction) {
+    switch (options.direction) {
       case AttentionDirection::forward:
         make_forward();
         return;
       case AttentionDirection::backward:
-        make_backward(deterministic);
+        make_backward(options.deterministic);
         return;
     }
   }
@@ -151,8 +152,8 @@ struct FusedGraph::Parts {
   int64_t workspace_bytes = 0;
 };
 
-FusedGraph::FusedGraph(const AttentionShape& shape, AttentionDirection direction, bool deterministic)
-    : parts_(std::make_unique<Parts>(shape, direction, deterministic)) {}
+FusedGraph::FusedGraph(const AttentionShape& shape, const Options& options)
+    : parts_(std::make_unique<Parts>(shape, options)) {}
 FusedGraph::~FusedGraph() = default;
 FusedGraph::FusedGraph(FusedGraph&&) noexcept = default;
 FusedGraph& FusedGraph::operator=(FusedGraph&&) noexcept = default;
@@ -167,13 +168,12 @@ std::optional<std::string> FusedGraph::build(cudnnContext* handle) {
   return problem_of(graph.get_workspace_size(parts_->workspace_bytes), "get_workspace_size");
 }
 
-std::optional<std::string> FusedGraph::check(const DescribedGpu& gpu) {
+std::optional<std::string> FusedGraph::check(const std::string& described) {
   fe::graph::Graph& graph = parts_->graph;
   const auto properties = std::make_shared<fe::DeviceProperties>();
-  const std::vector<uint8_t> bytes(gpu.properties.begin(), gpu.properties.end());
+  const std::vector<uint8_t> bytes(described.begin(), described.end());
   if (auto problem = problem_of(properties->deserialize(bytes), "DeviceProperties")) return problem;
   graph.set_device_properties(properties);
-  graph.set_sm_version(gpu.compute_capability);
   if (auto problem = problem_of(graph.validate(), "validate")) return problem;
   if (auto problem = problem_of(graph.build_operation_graph(), "build_operation_graph")) return problem;
   return parts_->choose_kernels();
@@ -225,15 +225,15 @@ AttentionPlan FusedAttention::make(const AttentionShape& shape, const Where& whe
   int major = 0, minor = 0;
   TIMETRIAL_CUDA(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, where.device.index));
   TIMETRIAL_CUDA(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, where.device.index));
+  const int capability = 10 * major + minor;
   AttentionPlan plan{
       .choice = attention_backend(
-          shape, settings,
-          {.dtype = where.dtype, .compute_capability = 10 * major + minor, .cudnn_version = cudnn_version()}),
+          shape, settings, {.dtype = where.dtype, .compute_capability = capability, .cudnn_version = cudnn_version()}),
       .forward = {},
       .backward = {}};
   if (!plan.choice.fused) return plan;
-  FusedGraph forward(shape, AttentionDirection::forward, settings.deterministic),
-      backward(shape, AttentionDirection::backward, settings.deterministic);
+  FusedGraph forward(shape, {AttentionDirection::forward, settings.deterministic, capability}),
+      backward(shape, {AttentionDirection::backward, settings.deterministic, capability});
   for (FusedGraph* graph : {&forward, &backward})
     if (const auto problem = graph->build(handle_of(where.device.index))) {
       plan.choice = own_attention(settings, fmt::format("cuDNN refuses it, {}", *problem));

@@ -27,25 +27,25 @@ struct FusedAddresses {
   void* workspace;
 };
 
-// A GPU in cuDNN's own words (JSON of its device properties), for checks on machines without one.
-struct DescribedGpu {
-  std::string properties;
-  int compute_capability;
-};
-
 // One direction of one shape. Rows, heads and strides are those of AttentionForward; every tensor but stats and sinks
 // is bf16. The sinks' gradient is not part of it: cuDNN sums it in no fixed order.
 class FusedGraph {
  public:
-  FusedGraph(const AttentionShape& shape, AttentionDirection direction, bool deterministic);
+  struct Options {
+    AttentionDirection direction;
+    bool deterministic;
+    int compute_capability;  // 90 is 9.0
+  };
+  FusedGraph(const AttentionShape& shape, const Options& options);
   ~FusedGraph();
   FusedGraph(FusedGraph&&) noexcept;
   FusedGraph& operator=(FusedGraph&&) noexcept;
 
   // Finds kernels for the handle's GPU and loads them. Returns cuDNN's reason when it has none.
   std::optional<std::string> build(cudnnContext* handle);
-  // As far as that goes without a GPU: the graph is sound and cuDNN names kernels for it on such a GPU. Once per graph.
-  std::optional<std::string> check(const DescribedGpu& gpu);
+  // As far as that goes without a GPU: the graph is sound and cuDNN names kernels for it on a GPU described by
+  // `properties`, cuDNN's JSON form of a device's.
+  std::optional<std::string> check(const std::string& properties);
 
   size_t workspace_bytes() const;  // after build
   // Queues the work on the handle's stream; no allocation on the device, no wait.
