@@ -91,6 +91,16 @@ if(TIMETRIAL_CUDA)
     message(FATAL_ERROR "CUTLASS 4.2 or later was not found. scripts/test.sh installs it into .venv; by hand: "
                         "python3 -m venv .venv && .venv/bin/pip install --no-deps nvidia-cutlass==4.2.0, or configure with -DCUTLASS_ROOT=.")
   endif()
+  find_package(CUDNN 9.11)
+  if(NOT CUDNN_FOUND)
+    message(FATAL_ERROR "cuDNN 9.11 or later was not found. Install it (NVIDIA's package cudnn9-cuda-13) or configure with -DCUDNN_ROOT=FOLDER.")
+  endif()
+  find_package(CudnnFrontend 1.23)
+  if(NOT CudnnFrontend_FOUND)
+    message(FATAL_ERROR "the cuDNN frontend 1.23 or later was not found. scripts/test.sh installs it; by hand: "
+                        "python3 -m venv .venv && .venv/bin/pip install --no-deps nvidia-cudnn-frontend==1.32.0, "
+                        "or configure with -DCudnnFrontend_ROOT=FOLDER.")
+  endif()
 endif()
 
 find_program(CCACHE_PROGRAM ccache)

@@ -29,7 +29,7 @@ done
 tests=(test_device test_ops test_gpt_oss_20b)
 command -v nvcc >/dev/null || fail "there is no nvcc; a bundle is made where CUDA programs can be built"
 need_packages "${build_packages[@]}" patchelf binutils
-need_cutlass
+need_cuda_headers
 if [ ! -f "$root/data/gcide/gcide-validation.idx" ]; then
   build_preset cpu timetrial
   prepare_gcide
@@ -59,8 +59,9 @@ while read -r name path; do
   fi
   [ -f "$path" ] || fail "$name was not found on this machine"
   cp -L "$path" "$output/lib/$name"
-  # cuDNN opens its parts by name when it needs them.
+  # cuDNN and NVRTC open their parts by name when they need them.
   if [[ $name == libcudnn.so* ]]; then cp -L "$(dirname "$path")"/libcudnn_*.so.* "$output/lib/"; fi
+  if [[ $name == libnvrtc.so* ]]; then cp -L "$(dirname "$path")"/libnvrtc-builtins.so.* "$output/lib/"; fi
 done < <(for file in "$output"/bin/*; do ldd "$file"; done | awk '$2 == "=>" {print $1, $3 == "not" ? "missing" : $3}' | sort -u)
 printf '%s\n' ${cuda_names[@]+"${cuda_names[@]}"} >"$output/lib/cuda-libraries.txt"
 
