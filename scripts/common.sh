@@ -33,7 +33,17 @@ need_packages() {
   rm -f "$log"
 }
 
-# The cuDNN frontend's headers in .venv, unless CMake finds them elsewhere: what the CUDA presets need besides CUDA and cuDNN.
+# CUTLASS's headers in .venv, unless CMake finds them elsewhere.
+need_cutlass() {
+  compgen -G "$root/.venv/lib/python3*/site-packages/cutlass_library/source/include" >/dev/null && return 0
+  [ -n "${CUTLASS_ROOT:-}" ] || [ -d /usr/include/cutlass ] || [ -d /usr/local/include/cutlass ] && return 0
+  need_packages python3-venv
+  say "installing CUTLASS's headers into .venv"
+  python3 -m venv "$root/.venv" >/dev/null && "$root/.venv/bin/pip" install -q --disable-pip-version-check --no-deps nvidia-cutlass==4.2.0 ||
+    fail "nvidia-cutlass could not be installed (no network?); unpack CUTLASS 4.2 somewhere and set CUTLASS_ROOT"
+}
+
+# The cuDNN frontend's headers in .venv, unless CMake finds them elsewhere.
 need_cudnn_frontend() {
   compgen -G "$root/.venv/lib/python3*/site-packages/include/cudnn_frontend.h" >/dev/null && return 0
   [ -n "${CudnnFrontend_ROOT:-}" ] || [ -f /usr/include/cudnn_frontend.h ] || [ -f /usr/local/include/cudnn_frontend.h ] && return 0
@@ -43,14 +53,10 @@ need_cudnn_frontend() {
     fail "nvidia-cudnn-frontend could not be installed (no network?); unpack its headers somewhere and set CudnnFrontend_ROOT"
 }
 
-# CUTLASS's headers in .venv, unless CMake finds them elsewhere: what the CUDA presets need besides CUDA itself.
-need_cutlass() {
-  compgen -G "$root/.venv/lib/python3*/site-packages/cutlass_library/source/include" >/dev/null && return 0
-  [ -n "${CUTLASS_ROOT:-}" ] || [ -d /usr/include/cutlass ] || [ -d /usr/local/include/cutlass ] && return 0
-  need_packages python3-venv
-  say "installing CUTLASS's headers into .venv"
-  python3 -m venv "$root/.venv" >/dev/null && "$root/.venv/bin/pip" install -q --disable-pip-version-check --no-deps nvidia-cutlass==4.2.0 ||
-    fail "nvidia-cutlass could not be installed (no network?); unpack CUTLASS 4.2 somewhere and set CUTLASS_ROOT"
+# Headers that the CUDA presets need besides those of CUDA and cuDNN.
+need_cuda_headers() {
+  need_cutlass
+  need_cudnn_frontend
 }
 
 # build_preset PRESET TARGET...: configures and builds, quietly unless it fails.

@@ -18,7 +18,7 @@ for argument in "$@"; do
   esac
 done
 
-need_packages "${build_packages[@]}" dict-gcide python3 python3-venv
+need_packages "${build_packages[@]}" dict-gcide python3 python3-venv slurm-wlm munge
 build_preset cpu all
 prepare_gcide
 
@@ -61,8 +61,7 @@ run_tests cpu
 if command -v nvcc >/dev/null; then
   # Compiles and links the CUDA side; its device tests run where there is a GPU and are skipped elsewhere.
   # Registers that spill fail this build (cmake/Layer.cmake).
-  need_cudnn_frontend
-  need_cutlass
+  need_cuda_headers
   build_preset cuda test_ops test_gpt_oss_20b timetrial-worker
   run_tests cuda -L ops
   run_tests cuda -L gpt_oss_20b -R DeviceSteps
