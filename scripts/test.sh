@@ -18,7 +18,7 @@ for argument in "$@"; do
   esac
 done
 
-need_packages "${build_packages[@]}" dict-gcide python3 python3-venv
+need_packages "${build_packages[@]}" dict-gcide python3 python3-venv slurm-wlm munge
 build_preset cpu all
 prepare_gcide
 
