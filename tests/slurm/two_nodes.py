@@ -1,0 +1,65 @@
+"""Training on two nodes of a real Slurm: sbatch, srun, PMIx, one rank per node.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "end_to_end"))
+import cluster  # noqa: E402
+import programs  # noqa: E402
+from programs import BIN, SOURCE, Case, records, values  # noqa: E402
+
+TASKS = ("--nodes=2", "--ntasks=2", "--ntasks-per-node=1")
+
+
+class Slurm(Case):
+    """One cluster for all tests."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = cluster.Cluster()
+        cls.cluster.__enter__()
+        cls.addClassCleanup(cls.cluster.__exit__)
+
+    def config(self):
+        return self.tiny_config(train__micro_batch=1, train__max_steps=4, train__warmup_steps=1, evaluation__samples=4,
+                                evaluation__every_samples=16, device__threads=1)
+
+    def slurm(self, *command, **more):
+        return self.cluster.run(*command, OMP_NUM_THREADS="1", PATH=f"{BIN}:{self.cluster.environment['PATH']}", **more)
+
+    def test_two_seeds_in_a_row_on_two_nodes(self):
+        """The template as a user submits it; the logs are those of one rank to within rounding, and lie as a submission's do."""
+        config = self.config()
+        results = self.folder / "results"
+        one = programs.run("run", config, "--set", f"output.folder={self.folder / 'one'}")
+        self.assertEqual(one.returncode, 1, one.stderr)
+        done = self.slurm("sbatch", "--wait", *TASKS, f"--output={self.folder}/job.out", f"--chdir={self.folder}",
+                          SOURCE / "scripts/seeds.sbatch", config, "two_nodes", 2, results, TIMETRIAL_CLEAR_CACHES="true")
+        output = (self.folder / "job.out").read_text(encoding="utf-8")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr + output)  # four steps reach no target
+        self.assertEqual(output.count("not reached within the step limit"), 2, output)
+        expected = [value["reduced_train_loss"] for value in values(self.folder / "one/result_0.txt", "tracked_stats")]
+        for run in range(2):
+            log = results / f"two_nodes/gpt_oss_20b/result_{run}.txt"
+            losses = [value["reduced_train_loss"] for value in values(log, "tracked_stats")]
+            self.assertEqual(len(losses), 4)
+            for a, b in zip(expected, losses):
+                self.assertLess(abs(a - b), 1e-5 * abs(a))
+            self.assertEqual(records(log)[-1]["key"], "run_stop")
+
+    def test_srun_starts_the_worker_directly(self):
+        config = self.config()
+        done = self.slurm("srun", *TASKS, "--mpi=pmix", BIN / "timetrial-worker", config, "--ranks", 2)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertEqual(done.stdout.count("not reached within the step limit"), 1, done.stdout)
+
+
+if __name__ == "__main__":
+    reason = cluster.missing()
+    if reason:
+        print(f"skipped: {reason}")
+        sys.exit(77)
+    unittest.main(verbosity=2)
