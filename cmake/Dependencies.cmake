@@ -76,16 +76,6 @@ if(TIMETRIAL_CUDA)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   set(CMAKE_CUDA_EXTENSIONS OFF)
   find_package(CUDAToolkit REQUIRED)
-  find_package(CUDNN 9.11)
-  if(NOT CUDNN_FOUND)
-    message(FATAL_ERROR "cuDNN 9.11 or later was not found. Install it (NVIDIA's package cudnn9-cuda-13) or configure with -DCUDNN_ROOT=FOLDER.")
-  endif()
-  find_package(CudnnFrontend 1.23)
-  if(NOT CudnnFrontend_FOUND)
-    message(FATAL_ERROR "the cuDNN frontend 1.23 or later was not found. scripts/test.sh installs it; by hand: "
-                        "python3 -m venv .venv && .venv/bin/pip install --no-deps nvidia-cudnn-frontend==1.32.0, "
-                        "or configure with -DCudnnFrontend_ROOT=FOLDER.")
-  endif()
   find_package(Cutlass 4.2 MODULE QUIET)
   if(NOT Cutlass_FOUND)
     message(FATAL_ERROR "CUTLASS 4.2 or later was not found. scripts/test.sh installs it into .venv; by hand: "
