@@ -69,13 +69,13 @@ def apply(folder, fault):
 
 
 def build(folder):
-    commands = (["cmake", "-S", str(folder), "-B", str(folder / "build"), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"],
-                ["cmake", "--build", str(folder / "build"), "--target", "timetrial-worker"])
+    commands = (["cmake", "-S", str(folder), "-B", str(folder / "build/cpu"), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"],
+                ["cmake", "--build", str(folder / "build/cpu"), "--target", "timetrial-worker"])
     for command in commands:
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
             sys.exit(f"the build failed:\n{result.stdout[-3000:]}")
-    return folder / "build/bin/timetrial-worker"
+    return folder / "build/cpu/bin/timetrial-worker"  # as deep as the real one: ccache then knows the files
 
 
 def train(worker, folder, seed):
