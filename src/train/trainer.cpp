@@ -182,7 +182,12 @@ void Trainer::step(BatchSource& batches) {
     const Stopwatch working(split_.step);
     if (interrupt_ != 0) executor_.ask_to_stop(interrupt_);
     const Executor::Ticket ticket = executor_.train_step(batch, learning_rate, steps_);
-    queued_.push_back({.step = steps_, .learning_rate = learning_rate, .started = started, .ticket = ticket});
+    const bool done = executor_.stream().device.kind == DeviceKind::cpu;
+    queued_.push_back({.step = steps_,
+                       .learning_rate = learning_rate,
+                       .started = started,
+                       .finished = done ? monotonic_seconds() : 0,
+                       .ticket = ticket});
   }
   ++steps_;
   // Where steps are queued, the device has the next one before the host waits for the last. Many ranks take results
@@ -213,8 +218,9 @@ void Trainer::collect() {
     return executor_.result(step.ticket);
   }();
   // While a step runs the next batch is read: that time is the earlier step's, not both steps'.
-  const double now = monotonic_seconds(), seconds = now - std::max(step.started, collected_);
-  collected_ = now;
+  const double finished = step.finished > 0 ? step.finished : monotonic_seconds();
+  const double seconds = finished - std::max(step.started, collected_);
+  collected_ = finished;
   const int64_t done = step.step + 1;
   const int64_t tokens = config_.train.global_batch * config_.model.sequence_length;
   const StepReport report{.step = done,

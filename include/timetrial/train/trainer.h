@@ -78,6 +78,7 @@ class Trainer {
   struct Queued {
     int64_t step;
     double learning_rate, started;
+    double finished;  // on the CPU, where a step is done when its call returns; on a GPU 0: when its result comes
     Executor::Ticket ticket;
   };
   std::deque<Queued> queued_;  // at most two: a step's result is taken while the next one runs
