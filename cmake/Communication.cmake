@@ -1,5 +1,16 @@
 # Libraries that the comm layer talks through: MPI where there is one (optional, for CPU ranks in several processes), and
-# NCCL in a CUDA build.
+# NCCL in a CUDA build; the control plane speaks through asio, which is headers alone.
+find_path(ASIO_INCLUDE_DIR asio.hpp)
+mark_as_advanced(ASIO_INCLUDE_DIR)
+if(NOT ASIO_INCLUDE_DIR)
+  message(FATAL_ERROR "asio was not found. On Debian or Ubuntu: apt-get install libasio-dev.")
+endif()
+target_include_directories(timetrial_comm SYSTEM PRIVATE ${ASIO_INCLUDE_DIR})
+target_compile_definitions(timetrial_comm PRIVATE ASIO_STANDALONE)
+# They wait for the network; more optimisation of asio's templates doubles their build time and gains nothing.
+set_source_files_properties(src/comm/connection.cpp src/comm/control_plane.cpp src/comm/control_server.cpp
+                            PROPERTIES COMPILE_OPTIONS -O1)
+
 find_package(MPI QUIET COMPONENTS CXX)
 if(MPI_CXX_FOUND)
   file(GLOB mpi_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/comm/mpi/*.cpp)

@@ -3,7 +3,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_packages=(g++ cmake ninja-build ccache pkg-config libspdlog-dev libfmt-dev nlohmann-json3-dev libcli11-dev libgtest-dev
-  libsentencepiece-dev libdnnl-dev libxxhash-dev zlib1g-dev libboost-math-dev libopenmpi-dev openmpi-bin)
+  libsentencepiece-dev libdnnl-dev libxxhash-dev zlib1g-dev libboost-math-dev libopenmpi-dev openmpi-bin libasio-dev libhwloc-dev)
 
 say() { printf '== %s\n' "$*"; }
 fail() {

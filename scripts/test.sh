@@ -10,7 +10,7 @@ for argument in "$@"; do
     --all) all=true ;;
     -h | --help)
       echo "usage: scripts/test.sh [--all]"
-      echo "--all adds what takes long: kernels compiled for every architecture, 100 kills at random moments, the suite under address and undefined-behaviour sanitizers,"
+      echo "--all adds what takes long: kernels compiled for every architecture, 100 kills at random moments, 50 endings of each kind, the suite under address and undefined-behaviour sanitizers,"
       echo "the threaded parts under the thread sanitizer, and TIMETRIAL_FUZZ_SECONDS (default 60) of fuzzing per reader"
       exit 0
       ;;
@@ -73,6 +73,7 @@ if $all; then
   if command -v nvcc >/dev/null; then build_preset cuda-all timetrial_ops; fi
 
   TIMETRIAL_KILLS=100 run_tests cpu -R '^EndToEnd.KillAtRandom$'
+  TIMETRIAL_ENDINGS=50 run_tests cpu -R '^EndToEnd.Endings$'
 
   # Everything but the runs that train to the target: there the sanitizers would see the same code for an hour.
   build_preset asan all

@@ -9,8 +9,10 @@
 
 #include "apps/exit_code.h"
 #include "timetrial/base/identity.h"
+#include "timetrial/comm/controlled_bootstrap.h"
 #include "timetrial/comm/mpi.h"
 #include "timetrial/comm/thread_ranks.h"
+#include "timetrial/launch/binding.h"
 
 namespace timetrial::apps {
 
@@ -37,20 +39,48 @@ std::string affinity() {
   return text;
 }
 
+// Ranks that a launcher left on the same cores share them out, each on its own memory node as far as that goes. Before
+// any thread computes, because threads inherit where their maker may run.
+void keep_to_own_cores(comm::Bootstrap& bootstrap) {
+  if (bootstrap.local_size() == 1 || ranks_on_same_cores(bootstrap) != bootstrap.local_size()) return;
+  launch::bind_to(launch::share_out_cores(bootstrap.local_size())[static_cast<size_t>(bootstrap.local_rank())]);
+}
+
+// A collective that gave up is an effect; what else ends a rank is a cause.
+bool is_own_fault(const std::exception& error) { return dynamic_cast<const comm::CommError*>(&error) == nullptr; }
+
+// One rank prints the line that says who is to blame; the others end with the same exit code.
+int ended(comm::ControlledBootstrap& bootstrap, const std::exception& error) {
+  const std::string line = bootstrap.end(error.what(), is_own_fault(error));
+  const bool users = dynamic_cast<const UserError*>(&error) != nullptr;
+  if (!bootstrap.speaks()) return users ? kUserError : kClusterError;
+  if (users) throw UserError(line);
+  throw comm::CommError(line);
+}
+
+int as_process(const RunConfig& config, const Environment& environment,
+               const std::function<int(comm::Bootstrap&)>& rank) {
+  const bool mpi = config.device.kind == DeviceKind::cpu || (comm::has_mpi() && environment.mpi);
+  if (mpi) check_mpi_start(environment, config.name + ".json");
+  if (environment.rank) set_thread_rank(environment.rank->rank);
+  comm::ControlledBootstrap bootstrap(mpi ? comm::make_mpi_bootstrap() : nullptr, environment,
+                                      {.init = config.cluster.init_deadline, .call = config.cluster.step_deadline});
+  bootstrap.control().watch([] { return comm::Activity{.phase = "the run", .step = -1, .collective = {}}; });
+  try {
+    keep_to_own_cores(bootstrap);
+    const int code = rank(bootstrap);
+    bootstrap.leave();
+    return code;
+  } catch (const std::exception& error) {
+    return ended(bootstrap, error);
+  }
+}
+
 }  // namespace
 
 int on_every_rank(const RunConfig& config, const Environment& environment,
                   const std::function<int(comm::Bootstrap&)>& rank) {
-  if (environment.rank && environment.rank->size > 1) {
-    const auto bootstrap = comm::make_mpi_bootstrap();
-    if (bootstrap->size() != environment.rank->size)
-      throw UserError(fmt::format(
-          "{} says {} processes, MPI knows {}: start them with the mpirun of the MPI this program was built "
-          "with, or srun --mpi=pmix",
-          environment.rank->launcher, environment.rank->size, bootstrap->size()));
-    set_thread_rank(bootstrap->rank());
-    return told(*bootstrap, rank);
-  }
+  if (environment.rank && environment.rank->size > 1) return as_process(config, environment, rank);
   const int ranks = config.parallel.world_size();
   if (ranks == 1) return rank(*comm::make_single_bootstrap());
   if (config.device.kind == DeviceKind::cuda)

@@ -2,10 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/run_command.h"
 
+#include <unistd.h>
+
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "timetrial/config/environment.h"
+#include "timetrial/launch/start_line.h"
 #include "timetrial/launch/worker_process.h"
 
 namespace timetrial::apps {
@@ -19,6 +24,7 @@ struct RunArguments {
   std::string checkpoint, division, metrics;
   int64_t ranks = 0;
   int64_t trace_steps = 0;
+  launch::Launcher launcher = launch::Launcher::automatic;
 };
 
 std::shared_ptr<RunArguments> add_common(CLI::App& command) {
@@ -50,6 +56,15 @@ std::vector<std::string> worker_line(const RunArguments& arguments) {
   return line;
 }
 
+// The line that starts the ranks, of which `worker` is each.
+launch::StartLine start_of(const RunArguments& arguments, const std::vector<std::string>& worker) {
+  return launch::start_line({.launcher = arguments.launcher,
+                             .ranks = arguments.ranks,
+                             .environment = read_environment(),
+                             .worker = worker,
+                             .variables = launch::variables_for_ranks(environ)});
+}
+
 }  // namespace
 
 void add_run_command(CLI::App& app) {
@@ -60,6 +75,8 @@ void add_run_command(CLI::App& app) {
       "  timetrial run configs/small/gpt_oss_20b.json\n"
       "  timetrial run configs/small/gpt_oss_20b.json --set train.seed=7 --set output.folder=runs/seed7\n"
       "  timetrial run configs/small/gpt_oss_20b.json --dry-run      the plan and the exact command, nothing started\n"
+      "  timetrial run configs/small/gpt_oss_20b.json --ranks 4 --launcher mpirun      four processes instead of "
+      "threads\n"
       "  timetrial run configs/small/llama31_405b.json --eval-only --checkpoint DIR      the loss of a checkpoint\n"
       "Exit code: 0 target reached, 1 not reached or rules broken, 2 something to mend in the input, 3 the machine "
       "failed.\n"
@@ -84,13 +101,26 @@ void add_run_command(CLI::App& app) {
                    "on CUDA: bracket this many steps for Nsight (nsys profile --capture-range=cudaProfilerApi); "
                    "see docs/cli/trace.md")
       ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
+  const std::map<std::string, launch::Launcher> launchers{{"auto", launch::Launcher::automatic},
+                                                          {"here", launch::Launcher::here},
+                                                          {"mpirun", launch::Launcher::mpirun},
+                                                          {"srun", launch::Launcher::srun}};
+  command
+      ->add_option(
+          "--launcher", arguments->launcher,
+          "what starts the ranks; auto: srun inside a Slurm allocation, else this process, whose CPU ranks are "
+          "threads")
+      ->transform(CLI::CheckedTransformer(launchers))
+      ->type_name("auto|here|mpirun|srun");
   command->callback([arguments] {
-    std::vector<std::string> line = worker_line(*arguments);
-    if (arguments->dry_run) {
-      line.push_back("--plan");
-      line.insert(line.end(), {"--command", launch::command_line(worker_line(*arguments))});
-    }
-    launch::become(line);
+    const std::vector<std::string> worker = worker_line(*arguments);
+    const launch::StartLine start = start_of(*arguments, worker);
+    const bool here = start.arguments == worker;
+    if (!arguments->dry_run) here ? launch::become(worker) : launch::become(start);
+    std::vector<std::string> plan = worker;
+    plan.push_back("--plan");
+    plan.insert(plan.end(), {"--command", here ? launch::command_line(worker) : launch::text_of(start)});
+    launch::become(plan);
   });
 }
 

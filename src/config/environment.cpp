@@ -171,6 +171,8 @@ Environment read_environment(const LookUp& look_up) {
   environment.rendezvous = config::find_rendezvous(look_up, environment.rank);
   environment.run_id = config::find_run_id(look_up, environment.rank);
   environment.slurm = config::find_slurm(look_up);
+  for (const char* variable : {"PMIX_RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK"})
+    environment.mpi = environment.mpi || look_up(variable).has_value();
   return environment;
 }
 
@@ -180,6 +182,20 @@ Environment read_environment() {
     if (text == nullptr) return std::nullopt;
     return text;
   });
+}
+
+void check_mpi_start(const Environment& environment, const std::string& config) {
+  if (!environment.rank || environment.rank->size == 1 || environment.mpi) return;
+  const int size = environment.rank->size;
+  if (environment.rank->launcher == "Slurm")
+    throw UserError(
+        fmt::format("srun started {} processes without PMI, so MPI takes each for the only one: srun --mpi=pmix "
+                    "--ntasks={} timetrial-worker {}",
+                    size, size, config));
+  throw UserError(
+      fmt::format("{} says that this is one of {} processes, but nothing tells MPI, which takes each for the only one: "
+                  "mpirun -np {} timetrial-worker {}",
+                  environment.rank->launcher, size, size, config));
 }
 
 void check_world(const ParallelPlan& plan, const Environment& environment, const std::string& config) {

@@ -230,5 +230,28 @@ TEST(CheckWorld, GivesTheCommandThatWasMeant) {
   EXPECT_NE(check_world_error(8, in_allocation).find("srun --ntasks=8 timetrial-worker c.json"), std::string::npos);
 }
 
+std::string check_mpi_error(const Variables& variables) {
+  try {
+    check_mpi_start(read(variables), "c.json");
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(CheckMpiStart, RecognisesJobsOfOneRankEach) {
+  EXPECT_EQ(check_mpi_error({}), "no error");
+  EXPECT_EQ(check_mpi_error(kOpenMpi), "no error");
+  EXPECT_EQ(check_mpi_error(with(kSlurm, {{"PMIX_RANK", "5"}, {"PMIX_NAMESPACE", "slurm.pmix.12.0"}})), "no error");
+  EXPECT_EQ(check_mpi_error({{"RANK", "0"}, {"WORLD_SIZE", "1"}}), "no error");
+  EXPECT_EQ(check_mpi_error(kSlurm),
+            "srun started 7 processes without PMI, so MPI takes each for the only one: srun --mpi=pmix --ntasks=7 "
+            "timetrial-worker c.json");
+  EXPECT_EQ(
+      check_mpi_error(kRank),
+      "RANK says that this is one of 8 processes, but nothing tells MPI, which takes each for the only one: mpirun "
+      "-np 8 timetrial-worker c.json");
+}
+
 }  // namespace
 }  // namespace timetrial

@@ -1,7 +1,8 @@
-"""Training on two nodes of a real Slurm: sbatch, srun, PMIx, one rank per node.
+"""Training on two nodes of a real Slurm: sbatch, srun, PMIx, one rank per node; and what a start that goes wrong says.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import os
 import pathlib
 import sys
 import unittest
@@ -55,6 +56,14 @@ class Slurm(Case):
         done = self.slurm("srun", *TASKS, "--mpi=pmix", BIN / "timetrial-worker", config, "--ranks", 2)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertEqual(done.stdout.count("not reached within the step limit"), 1, done.stdout)
+
+    def test_one_rank_jobs_are_recognised(self):
+        """srun without PMI: MPI would see two jobs of one rank each."""
+        done = self.slurm("srun", *TASKS, "--mpi=none", BIN / "timetrial-worker", self.config(), "--ranks", 2)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("srun started 2 processes without PMI", done.stderr)
+        self.assertIn("srun --mpi=pmix --ntasks=2 timetrial-worker ", done.stderr)
+        self.assertFalse((self.folder / "run").exists(), "nothing may be written before the ranks have met")
 
 
 if __name__ == "__main__":

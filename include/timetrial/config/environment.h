@@ -39,6 +39,7 @@ struct Environment {
   std::optional<Address> rendezvous;     // none: nothing says where rank 0 is
   std::string run_id;                    // the same on all ranks of one start, another for each start; empty: not told
   std::optional<SlurmAllocation> slurm;  // none: not inside an allocation
+  bool mpi = false;                      // the launcher offers an MPI library its place (PMIx, PMI)
 };
 
 using LookUp = std::function<std::optional<std::string>(const std::string&)>;
@@ -65,6 +66,10 @@ std::string first_host(const std::string& slurm_nodes);
 
 // "2(x3),1" -> 2 for nodes 0 to 2, 1 for node 3. Throws UserError for other text or a node that is not there.
 int tasks_on_node(const std::string& slurm_tasks_per_node, int node);
+
+// Throws UserError, with the right command, when several processes were started in a way that leaves MPI to take each
+// for the only one: srun without PMI, or variables set by hand.
+void check_mpi_start(const Environment& environment, const std::string& config);
 
 // Throws UserError when the launcher started another number of processes than the plan has ranks; it says which command
 // starts the right number. `config` is the config file, for that command.

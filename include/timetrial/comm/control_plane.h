@@ -1,0 +1,93 @@
+// ControlPlane: the TCP connections between all ranks of a run that stay open from the start to the end: exchanges of
+// small texts, heartbeats, and who is to blame when it ends. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "timetrial/comm/communicator.h"
+#include "timetrial/config/environment.h"
+
+namespace timetrial::comm {
+
+struct ControlSettings {
+  RankFacts rank;
+  Address address;             // where rank 0 listens
+  std::string run_id;          // processes with another one are turned away
+  int listener = -1;           // on rank 0: a socket that listens already and becomes the control plane's; -1: bind one
+  double init_deadline = 600;  // seconds until all ranks must have come
+  double silence = 30;         // seconds without a heartbeat after which a rank counts as stopped
+  double pulse = 0.5;          // seconds between heartbeats
+  std::function<double()> wall_clock;  // seconds since 1970; empty: the system's
+};
+
+// What a rank does at the moment, for the line that names who is to blame.
+struct Activity {
+  std::string phase;    // "warm-up", "training", ...
+  int64_t step = -1;    // -1: none yet
+  Position collective;  // of the communicator called last
+};
+
+// What the control plane itself took from this process, for comparison with a step.
+struct ControlCost {
+  int64_t pulses = 0;
+  double cpu_seconds = 0;  // of its threads
+  double round_trip = 0;   // seconds of the quickest heartbeat to rank 0 and back; 0: none yet
+};
+
+// One per rank. Rank 0 also serves; every rank, rank 0 too, is a client. Threads of its own do the talking, so it works
+// while a collective or a device hangs. Members may be called from any thread, collective ones from one at a time.
+class ControlPlane {
+ public:
+  // Collective: returns when all ranks are connected. Throws CommError within init_deadline, naming the ranks that did
+  // not come, or two that claim one rank, or sizes that differ; UserError when rank 0 cannot listen there.
+  explicit ControlPlane(ControlSettings settings);
+  ~ControlPlane();
+  ControlPlane(const ControlPlane&) = delete;
+  ControlPlane& operator=(const ControlPlane&) = delete;
+
+  int rank() const;
+  int size() const;
+  const std::vector<std::string>& hosts() const;  // of every rank
+  int local_rank() const;                         // counted from the hosts, so it holds whatever the launcher said
+  int local_size() const;
+
+  // Collective: everybody's bytes in rank order. `purpose` is named when somebody does not come within `deadline`
+  // seconds, or comes with another purpose; all ranks then throw CommError.
+  std::vector<std::string> all_gather(const std::string& mine, const std::string& purpose, double deadline);
+  void barrier(const std::string& purpose, double deadline) { all_gather("", purpose, deadline); }
+  // Bytes under a key, kept by rank 0 for the whole run. A second put of a key is an error of the program.
+  void put(const std::string& key, const std::string& value);
+  // Waits until somebody has put the key; throws CommError naming it after `deadline` seconds.
+  std::string get(const std::string& key, double deadline);
+
+  // Seconds that rank 0's clock is ahead of this host's, from the quickest of a few exchanges.
+  double clock_offset();
+
+  // Asked before each heartbeat, on a thread of the control plane.
+  void watch(std::function<Activity()> activity);
+  // Called once, on a thread of the control plane, when the run cannot go on: one line says who is to blame. At once
+  // when that is so already.
+  void when_over(std::function<void(const std::string&)> over);
+  // The line of when_over; empty while all is well.
+  std::string verdict() const;
+  // Whether that line is this rank's own finding that rank 0 is gone or silent.
+  bool lost_rank_zero() const;
+
+  // Ends the run on all ranks. `own_fault`: this rank failed by itself. Otherwise (a collective gave up) rank 0 waits a
+  // moment for a better reason, such as a connection that closes. Returns when rank 0 has decided, or after a few
+  // seconds, with the verdict.
+  std::string fail(const std::string& why, bool own_fault) noexcept;
+  // From now on this rank may go without being missed.
+  void leave() noexcept;
+
+  ControlCost cost() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace timetrial::comm

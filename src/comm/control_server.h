@@ -1,0 +1,92 @@
+// ControlServer: rank 0's side of the control plane. It seats the ranks, collects their texts, and judges.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
+
+#include "comm/activity.h"
+#include "comm/connection.h"
+#include "timetrial/comm/control_plane.h"
+
+namespace timetrial::comm {
+
+// Messages have a kind under "t". From a rank: hello {run, rank, size, host, pid}, gather {number, purpose, text,
+// deadline}, put {key, value}, get {key, ticket}, pulse {sent, activity}, fail {why, own}, bye. To a rank: welcome
+// {hosts}, gathered {number, texts}, got {ticket, value}, pulse {sent, clock}, over {why} ("" when the run is done).
+class ControlServer {
+ public:
+  // Listens, and serves on a thread of its own until destruction. Throws UserError when it cannot listen.
+  explicit ControlServer(const ControlSettings& settings);
+  ~ControlServer();
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+
+  // Rank 0 is about to leave in order: its end is not to be told as a failure. Thread-safe.
+  void expect_leave() { leaves_ = true; }
+  double cpu_seconds() const { return cpu_seconds_; }
+
+ private:
+  struct Seat {
+    std::shared_ptr<Connection> connection;
+    Member member;
+    double heard = 0;  // monotonic seconds of the last message
+    bool left = false;
+  };
+  struct Round {
+    std::string purpose;
+    std::map<int, std::vector<uint8_t>> texts;
+    double deadline = 0, seconds = 0;  // the first comer's, monotonic; what it allowed
+  };
+  struct Suspicion {
+    std::string why;
+    double until;
+  };
+
+  void accept();
+  void turn_away(const std::shared_ptr<Connection>& stranger, const std::string& why);
+  void greet(const std::shared_ptr<Connection>& stranger, const Json& hello);
+  void seat(const std::shared_ptr<Connection>& connection, Member member);
+  void hear(int rank, const Json& message);
+  void gather(int rank, const Json& message);
+  void answer_pulse(Seat& seat, const Json& message);
+  void lost(int rank, const std::string& why);
+  void tick();
+  void check_start(double now);
+  void check_rounds(double now);
+  void check_silence(double now);
+  void judge(const std::string& why, std::set<int> guilty);
+  void broadcast(const Json& message);
+  std::vector<int> ranks_without(const std::map<int, std::vector<uint8_t>>& present) const;
+  std::vector<Member> members_but(const std::set<int>& out) const;
+
+  ControlSettings settings_;
+  double started_, last_tick_;
+  asio::io_context io_;
+  asio::ip::tcp::acceptor acceptor_;
+  asio::steady_timer timer_;
+  std::set<std::shared_ptr<Connection>> strangers_;
+  std::map<Connection*, int> ranks_;
+  std::map<int, Seat> seats_;
+  std::map<int64_t, Round> rounds_;
+  std::map<std::string, Json> values_;
+  std::map<std::string, std::vector<std::pair<int, Json>>> waiting_;  // by key: rank and ticket
+  std::optional<Suspicion> suspicion_;
+  std::string verdict_;
+  bool seated_ = false;
+  std::atomic<bool> leaves_{false};
+  std::atomic<double> cpu_seconds_{0};
+  std::thread thread_;
+};
+
+}  // namespace timetrial::comm

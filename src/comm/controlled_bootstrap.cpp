@@ -1,0 +1,124 @@
+// Where rank 0 listens, and who may speak at the end.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/comm/controlled_bootstrap.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "timetrial/base/identity.h"
+#include "timetrial/comm/nccl.h"
+
+namespace timetrial::comm {
+
+namespace {
+
+// A socket that listens on all interfaces, on a port of the system's choice.
+std::pair<int, int> listen_anywhere() {
+  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_ANY);
+  socklen_t size = sizeof address;
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (descriptor < 0 || bind(descriptor, generic, size) != 0 || listen(descriptor, SOMAXCONN) != 0 ||
+      getsockname(descriptor, generic, &size) != 0)
+    throw Error(fmt::format("no TCP port can be opened for the control plane ({})", std::strerror(errno)));
+  return {descriptor, ntohs(address.sin_port)};
+}
+
+void check_same_start(const Bootstrap& inner, const Environment& environment) {
+  if (!environment.rank || environment.rank->size == inner.size()) return;
+  throw UserError(
+      fmt::format("{} says that there are {} processes, MPI knows {}: each would run alone. Start them with the mpirun "
+                  "of the MPI this program was built with (mpirun -np {} timetrial-worker CONFIG), or with srun "
+                  "--mpi=pmix --ntasks={} timetrial-worker CONFIG",
+                  environment.rank->launcher, environment.rank->size, inner.size(), environment.rank->size,
+                  environment.rank->size));
+}
+
+ControlSettings settings_of(Bootstrap* inner, const Environment& environment, const Deadlines& deadlines) {
+  ControlSettings settings;
+  settings.init_deadline = deadlines.init;
+  settings.silence = deadlines.call;
+  if (inner == nullptr) {
+    TIMETRIAL_CHECK(environment.rank.has_value(), "a process without a rank");
+    if (!environment.rendezvous)
+      throw UserError(fmt::format("{} does not tell where rank 0 is: set MASTER_ADDR and MASTER_PORT for every rank",
+                                  environment.rank->launcher));
+    settings.rank = *environment.rank;
+    settings.address = *environment.rendezvous;
+    settings.run_id = environment.run_id;
+    return settings;
+  }
+  check_same_start(*inner, environment);
+  settings.rank = {.launcher = environment.rank ? environment.rank->launcher : "MPI",
+                   .rank = inner->rank(),
+                   .size = inner->size(),
+                   .local_rank = inner->local_rank(),
+                   .local_size = inner->local_size()};
+  std::string address;
+  if (inner->rank() == 0) {
+    std::tie(settings.listener, settings.address.port) = listen_anywhere();
+    address = fmt::format("{}:{}", host_name(), settings.address.port);
+  }
+  const std::string found = inner->all_gather(address).front();
+  const size_t colon = found.rfind(':');
+  // Ranks of one host need no name service.
+  settings.address = {.host = inner->local_size() == inner->size() ? "127.0.0.1" : found.substr(0, colon),
+                      .port = std::stoi(found.substr(colon + 1))};
+  settings.run_id = found;
+  return settings;
+}
+
+}  // namespace
+
+ControlledBootstrap::ControlledBootstrap(std::unique_ptr<Bootstrap> inner, const Environment& environment,
+                                         const Deadlines& deadlines)
+    : inner_(std::move(inner)),
+      deadlines_(deadlines),
+      control_(std::make_unique<ControlPlane>(settings_of(inner_.get(), environment, deadlines))) {
+  // What waits in a collective gives up at once when the run is over.
+  control_->when_over([this](const std::string& why) {
+    if (inner_) inner_->abort(why);
+  });
+}
+
+ControlledBootstrap::~ControlledBootstrap() { control_.reset(); }
+
+int ControlledBootstrap::rank() const { return control_->rank(); }
+int ControlledBootstrap::size() const { return control_->size(); }
+int ControlledBootstrap::local_rank() const { return control_->local_rank(); }
+int ControlledBootstrap::local_size() const { return control_->local_size(); }
+
+std::vector<std::string> ControlledBootstrap::all_gather(const std::string& mine) {
+  return control_->all_gather(mine, "texts", deadlines_.init);
+}
+
+std::unique_ptr<Communicator> ControlledBootstrap::make_world(Device device, const Deadlines& deadlines) {
+  if (size() == 1) return make_single("world");
+  if (device.kind == DeviceKind::cuda) return make_nccl_world(*this, device, deadlines);
+  if (!inner_)
+    throw UserError(
+        "CPU ranks in several processes need MPI, which this program was built without: install "
+        "libopenmpi-dev and openmpi-bin and build again, or use threads of one process (--ranks)");
+  return inner_->make_world(device, deadlines);
+}
+
+void ControlledBootstrap::abort(const std::string& why) noexcept { end(why, /*own_fault=*/true); }
+
+std::string ControlledBootstrap::end(const std::string& why, bool own_fault) noexcept {
+  std::string verdict = control_->fail(why, own_fault);
+  if (inner_) inner_->abort(verdict);
+  return verdict;
+}
+
+bool ControlledBootstrap::speaks() const { return rank() == (control_->lost_rank_zero() ? 1 : 0); }
+
+void ControlledBootstrap::leave() noexcept { control_->leave(); }
+
+}  // namespace timetrial::comm

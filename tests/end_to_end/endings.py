@@ -1,0 +1,120 @@
+"""Ranks that go: killed, stopped, asked to end. All others end within the deadline, one line names the one, the log is closed.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import programs
+from programs import BIN, Case, records, run, wait_for
+
+MPI = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_NUM_THREADS="1",
+           OMPI_MCA_mpi_yield_when_idle="1")
+RANKS = 4
+DEADLINE = 5  # seconds; of heartbeats and collectives here
+TIMES = int(os.environ.get("TIMETRIAL_ENDINGS", "3"))
+
+
+def pids_of_ranks(launcher):
+    """Rank -> process id of the workers below an mpirun."""
+    found = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if (entry / "comm").read_text().strip() != "timetrial-worke":
+                continue
+            variables = dict(item.split("=", 1) for item in (entry / "environ").read_bytes().decode(errors="replace").split("\0") if "=" in item)
+        except OSError:
+            continue
+        if variables.get("TIMETRIAL_TEST_OF") == str(launcher):
+            found[int(variables["OMPI_COMM_WORLD_RANK"])] = int(entry.name)
+    return found
+
+
+class Endings(Case):
+    def start(self, folder, mark, **changes):
+        config = self.tiny_config(**{"train__micro_batch": 1, "train__max_steps": 100000, "train__warmup_steps": 1,
+                                     "evaluation__every_samples": 400000, "evaluation__samples": 4, "device__threads": 1, **changes})
+        return subprocess.Popen(
+            ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(RANKS), str(BIN / "timetrial-worker"), str(config), "--ranks",
+             str(RANKS), "--set", f"output.folder={folder}", "--set", f"cluster.step_deadline={DEADLINE}"],
+            env=dict(MPI, TIMETRIAL_TEST_OF=mark), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def end_one(self, number, rank, name):
+        """Sends a signal to one rank in mid-training; its process id, the lines of the program, the log, the seconds it took."""
+        folder = self.folder / name
+        process = self.start(folder, name)
+        try:
+            wait_for(process, folder / "result_0.txt", "tracked_stats")
+            pids = pids_of_ranks(name)
+            self.assertEqual(sorted(pids), list(range(RANKS)))
+            started = time.monotonic()
+            os.kill(pids[rank], number)
+            _, errors = process.communicate(timeout=60)
+            seconds = time.monotonic() - started
+        finally:
+            for pid in pids_of_ranks(name).values():
+                os.kill(pid, signal.SIGKILL)  # also one that is stopped
+            process.kill()
+        self.assertNotEqual(process.returncode, 0)
+        lines = [line for line in errors.splitlines() if line.startswith("timetrial: ")]
+        return pids[rank], lines, folder / "result_0.txt", seconds
+
+    def assert_aborted(self, log):
+        last = records(log)[-1]
+        self.assertEqual((last["key"], last["metadata"]["status"]), ("run_stop", "aborted"))
+
+    def test_killed(self):
+        for i in range(TIMES):
+            rank = 1 + i % (RANKS - 1)
+            pid, lines, log, _ = self.end_one(signal.SIGKILL, rank, f"killed{i}")
+            self.assertEqual(len(lines), 1, lines)
+            self.assertIn(f"rank {rank} on host ", lines[0])
+            self.assertIn(f"(pid {pid}) ended without a word", lines[0])
+            self.assert_aborted(log)
+
+    def test_stopped(self):
+        for i in range(TIMES):
+            rank = 1 + i % (RANKS - 1)
+            pid, lines, log, seconds = self.end_one(signal.SIGSTOP, rank, f"stopped{i}")
+            self.assertEqual(len(lines), 1, lines)
+            self.assertIn(f"rank {rank} on host ", lines[0])
+            self.assertIn(f"(pid {pid}) has been silent for ", lines[0])
+            self.assertLess(seconds, DEADLINE + 20)
+            self.assert_aborted(log)
+
+    def test_first_rank_killed(self):
+        """Nobody is left to close the log; another rank says who went."""
+        _, lines, log, _ = self.end_one(signal.SIGKILL, 0, "first")
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn("rank 0 on host ", lines[0])
+        self.assertIn(" ended without a word", lines[0])
+        self.assertIn("unfinished: no run_stop", run("check", log).stdout)
+
+    def test_asked_to_end(self):
+        """SIGTERM at mpirun, as a scheduler with grace sends it: every rank ends in order and the log is closed."""
+        folder = self.folder / "asked"
+        process = self.start(folder, "asked")
+        try:
+            wait_for(process, folder / "result_0.txt", "tracked_stats")
+            for pid in pids_of_ranks("asked").values():
+                os.kill(pid, signal.SIGTERM)
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        self.assertIn("interrupted", output)
+        self.assertEqual([line for line in errors.splitlines() if line.startswith("timetrial: ")], [])
+        self.assert_aborted(folder / "result_0.txt")
+
+
+if __name__ == "__main__":
+    if shutil.which("mpirun") is None:
+        print("skipped: mpirun is not installed (Debian: openmpi-bin)")
+        sys.exit(77)
+    programs.main()
