@@ -73,7 +73,7 @@ if $all; then
   if command -v nvcc >/dev/null; then build_preset cuda-all timetrial_ops; fi
 
   TIMETRIAL_KILLS=100 run_tests cpu -R '^EndToEnd.KillAtRandom$'
-  TIMETRIAL_ENDINGS=50 run_tests cpu -R '^EndToEnd.Endings$'
+  TIMETRIAL_ENDINGS=50 run_tests cpu -R '^EndToEnd.Endings'
 
   # Everything but the runs that train to the target: there the sanitizers would see the same code for an hour.
   build_preset asan all

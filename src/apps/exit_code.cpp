@@ -16,14 +16,10 @@ std::string one_line(std::string text) {
   return text;
 }
 
-namespace {
-
 // Not fmt::print, which throws when nobody reads: the exit code is still to come.
 void print_error(const std::string& message) {
   std::fputs(fmt::format("timetrial: {}\n", one_line(message)).c_str(), stderr);
 }
-
-}  // namespace
 
 int guarded_main(const std::function<int()>& body) {
   try {

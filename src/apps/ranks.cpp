@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "apps/exit_code.h"
+#include "apps/start_check.h"
 #include "timetrial/base/identity.h"
 #include "timetrial/comm/controlled_bootstrap.h"
 #include "timetrial/comm/mpi.h"
@@ -47,26 +48,34 @@ void keep_to_own_cores(comm::Bootstrap& bootstrap) {
 }
 
 // A collective that gave up is an effect; what else ends a rank is a cause.
-bool is_own_fault(const std::exception& error) { return dynamic_cast<const comm::CommError*>(&error) == nullptr; }
-
-// One rank prints the line that says who is to blame; the others end with the same exit code.
-int ended(comm::ControlledBootstrap& bootstrap, const std::exception& error) {
-  const std::string line = bootstrap.end(error.what(), is_own_fault(error));
-  const bool users = dynamic_cast<const UserError*>(&error) != nullptr;
-  if (!bootstrap.speaks()) return users ? kUserError : kClusterError;
-  if (users) throw UserError(line);
-  throw comm::CommError(line);
+comm::Blame blame_of(const std::exception& error) {
+  if (dynamic_cast<const comm::LateError*>(&error) != nullptr) return comm::Blame::late;
+  return dynamic_cast<const comm::CommError*>(&error) != nullptr ? comm::Blame::seen : comm::Blame::own;
 }
 
-int as_process(const RunConfig& config, const Environment& environment,
+std::string reason(const std::exception& error) {
+  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ? "no memory is left" : error.what();
+}
+
+// One rank prints the line that says who is to blame, while the others still hold the line to it: their end would have
+// a launcher end this one too. All end with the same code.
+int ended(comm::ControlledBootstrap& bootstrap, const std::exception& error) {
+  const bool shared = dynamic_cast<const SharedRefusal*>(&error) != nullptr;
+  const std::string line = shared ? error.what() : bootstrap.end(reason(error), blame_of(error));
+  bootstrap.speaks() ? print_error(line) : bootstrap.let_speak();
+  if (shared) bootstrap.leave();
+  return dynamic_cast<const UserError*>(&error) != nullptr ? kUserError : kClusterError;
+}
+
+int as_process(const RunConfig& config, const Environment& environment, const MakeBootstrap& processes,
                const std::function<int(comm::Bootstrap&)>& rank) {
   const bool mpi = config.device.kind == DeviceKind::cpu || (comm::has_mpi() && environment.mpi);
   if (mpi) check_mpi_start(environment, config.name + ".json");
   if (environment.rank) set_thread_rank(environment.rank->rank);
-  comm::ControlledBootstrap bootstrap(mpi ? comm::make_mpi_bootstrap() : nullptr, environment,
+  comm::ControlledBootstrap bootstrap(mpi ? processes() : nullptr, environment,
                                       {.init = config.cluster.init_deadline, .call = config.cluster.step_deadline});
-  bootstrap.control().watch([] { return comm::Activity{.phase = "the run", .step = -1, .collective = {}}; });
   try {
+    check_same_start(config, bootstrap);
     keep_to_own_cores(bootstrap);
     const int code = rank(bootstrap);
     bootstrap.leave();
@@ -78,9 +87,9 @@ int as_process(const RunConfig& config, const Environment& environment,
 
 }  // namespace
 
-int on_every_rank(const RunConfig& config, const Environment& environment,
+int on_every_rank(const RunConfig& config, const Environment& environment, const MakeBootstrap& processes,
                   const std::function<int(comm::Bootstrap&)>& rank) {
-  if (environment.rank && environment.rank->size > 1) return as_process(config, environment, rank);
+  if (environment.rank && environment.rank->size > 1) return as_process(config, environment, processes, rank);
   const int ranks = config.parallel.world_size();
   if (ranks == 1) return rank(*comm::make_single_bootstrap());
   if (config.device.kind == DeviceKind::cuda)

@@ -13,7 +13,8 @@
 #include "apps/plan_print.h"
 #include "apps/plan_ranks.h"
 #include "apps/preflight.h"
-#include "apps/ranks.h"
+#include "apps/rank_watch.h"
+#include "apps/start_check.h"
 #include "apps/worker_profile.h"
 #include "timetrial/base/build.h"
 #include "timetrial/base/clock.h"
@@ -159,7 +160,7 @@ int data_ranks(const ParallelPlan& plan, int64_t ranks) {
 struct Rank {
   RunConfig config;  // seed and platform filled in, the same on all ranks
   Device device;
-  std::optional<std::string> warning;
+  std::vector<std::string> warnings;
   std::unique_ptr<ProcessMesh> mesh;
   std::unique_ptr<DataProvider> data;
   bool first = true;  // prints, logs and saves for all
@@ -170,7 +171,10 @@ struct Rank {
 Rank prepare(RunConfig config, const Workload& workload, comm::Bootstrap& bootstrap, bool trains) {
   Rank rank;
   rank.first = bootstrap.rank() == 0;
-  rank.warning = set_threads(config, {.ranks_on_cores = ranks_on_same_cores(bootstrap), .print = rank.first});
+  for (const auto& warning :
+       {set_threads(config, {.ranks_on_cores = ranks_on_same_cores(bootstrap), .print = rank.first}),
+        compare_clocks(bootstrap)})
+    if (warning) rank.warnings.push_back(*warning);
   rank.device = device_of(config, bootstrap.local_rank());
   if (config.train.seed == 0)
     config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
@@ -195,7 +199,7 @@ std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches) {
   auto log = std::make_unique<RunLog>(rank.config);
   log->init_start(clear_caches);
   log->configuration(rank.config, rank.data->training_samples());
-  if (rank.warning) log->warning(*rank.warning);
+  for (const std::string& warning : rank.warnings) log->warning(warning);
   return log;
 }
 
@@ -276,6 +280,7 @@ int train_rank(const RunConfig& asked, const Workload& workload, const RunOption
     watch = watching.get();
     reporter = std::move(watching);
   }
+  reporter = std::make_unique<RankWatch>(bootstrap, *rank.mesh, std::move(reporter));
 
   Executor executor(*model, config, rank.device, rank.mesh.get());
   log->libraries(model->choices());
@@ -309,7 +314,7 @@ int evaluate_only(const RunConfig& config, const Workload& workload, const RunOp
   if (config.data.checkpoint.empty())
     throw UserError("--eval-only needs weights: give --checkpoint DIR, a folder of safetensors");
   require_trainable(config.parallel);
-  return on_every_rank(config, options.environment, [&](comm::Bootstrap& bootstrap) {
+  return on_every_rank(config, options.environment, options.processes, [&](comm::Bootstrap& bootstrap) {
     return evaluate_rank(config, workload, options, interrupt, bootstrap);
   });
 }
@@ -317,7 +322,7 @@ int evaluate_only(const RunConfig& config, const Workload& workload, const RunOp
 int train(const RunConfig& config, const Workload& workload, const RunOptions& options,
           const std::atomic<int>& interrupt) {
   require_trainable(config.parallel);
-  return on_every_rank(config, options.environment, [&](comm::Bootstrap& bootstrap) {
+  return on_every_rank(config, options.environment, options.processes, [&](comm::Bootstrap& bootstrap) {
     return train_rank(config, workload, options, interrupt, bootstrap);
   });
 }

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/ranks.h"
+#include "timetrial/comm/mpi.h"
 #include "timetrial/config/environment.h"
 #include "timetrial/config/run_config.h"
 
@@ -35,6 +37,8 @@ struct RunOptions {
   std::string metrics = {};      // file for step metrics; empty: none
   int64_t trace_steps = 0;       // to bracket for an outside profiler
   Environment environment = {};  // who started this process
+  // What several processes talk through. Tests put one in between that fails on purpose.
+  MakeBootstrap processes = comm::make_mpi_bootstrap;
 };
 
 // Trains `workload` as configured on all ranks that this process is, rank 0 prints the one line of the outcome; returns

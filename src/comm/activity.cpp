@@ -12,7 +12,7 @@ namespace {
 std::string text_of_call(const Position& position) {
   std::string text{name_of(position.kind)};
   if (!position.purpose.empty()) text += fmt::format(" \"{}\"", position.purpose);
-  return fmt::format("{} (call {})", text, position.sequence);
+  return fmt::format("{} of {} (call {})", text, position.group, position.sequence);
 }
 
 int64_t whole(const Json& json, const char* key, int64_t otherwise) {
@@ -29,9 +29,10 @@ std::string word(const Json& json, const char* key) {
 
 Json to_json(const Activity& activity) {
   const Position& position = activity.collective;
-  return {{"phase", activity.phase},     {"step", activity.step},
-          {"call", position.sequence},   {"kind", static_cast<int>(position.kind)},
-          {"purpose", position.purpose}, {"inside", position.inside ? 1 : 0}};
+  return {{"phase", activity.phase},          {"step", activity.step},
+          {"call", position.sequence},        {"kind", static_cast<int>(position.kind)},
+          {"purpose", position.purpose},      {"group", position.group},
+          {"inside", position.inside ? 1 : 0}};
 }
 
 Activity activity_from(const Json& json) {
@@ -43,7 +44,8 @@ Activity activity_from(const Json& json) {
           .collective = {.sequence = whole(json, "call", -1),
                          .kind = static_cast<Collective>(kind),
                          .purpose = word(json, "purpose"),
-                         .inside = whole(json, "inside", 0) != 0}};
+                         .inside = whole(json, "inside", 0) != 0,
+                         .group = word(json, "group")}};
 }
 
 std::string text_of(const Activity& activity) {
@@ -58,27 +60,48 @@ std::string name_of(const Member& member) {
   return fmt::format("rank {} on host {} (pid {})", member.rank, member.host, member.pid);
 }
 
-std::string others_text(const std::vector<Member>& others) {
-  struct Group {
-    std::string what;
-    std::vector<int> ranks;
-  };
-  std::vector<Group> groups;
-  for (const Member& member : others) {
+namespace {
+
+struct Camp {
+  std::string what;
+  std::vector<int> ranks;
+};
+
+// Ranks by what they do, of those that have made a call.
+std::vector<Camp> camps_of(const std::vector<Member>& members) {
+  std::vector<Camp> camps;
+  for (const Member& member : members) {
     const Position& position = member.activity.collective;
     if (position.sequence < 0) continue;  // nothing is known of what it waits for
     const std::string what =
         position.inside ? "waited in " + text_of_call(position) : "did not wait: " + text_of(member.activity);
-    const auto same = std::find_if(groups.begin(), groups.end(), [&](const Group& g) { return g.what == what; });
-    if (same == groups.end()) {
-      groups.push_back({what, {member.rank}});
+    const auto same = std::find_if(camps.begin(), camps.end(), [&](const Camp& c) { return c.what == what; });
+    if (same == camps.end()) {
+      camps.push_back({what, {member.rank}});
     } else {
       same->ranks.push_back(member.rank);
     }
   }
+  return camps;
+}
+
+}  // namespace
+
+std::string others_text(const std::vector<Member>& others) {
   std::string text;
-  for (const Group& group : groups) text += fmt::format("; {} {}", ranks_text(group.ranks), group.what);
+  for (const Camp& camp : camps_of(others)) text += fmt::format("; {} {}", ranks_text(camp.ranks), camp.what);
   return text;
+}
+
+std::vector<int> out_of_step(const std::vector<Member>& all) {
+  std::vector<Camp> camps = camps_of(all);
+  const auto most = std::max_element(camps.begin(), camps.end(),
+                                     [](const Camp& a, const Camp& b) { return a.ranks.size() < b.ranks.size(); });
+  if (most == camps.end() || 2 * most->ranks.size() <= all.size()) return {};
+  std::vector<int> odd;
+  for (const Member& member : all)
+    if (std::find(most->ranks.begin(), most->ranks.end(), member.rank) == most->ranks.end()) odd.push_back(member.rank);
+  return odd;
 }
 
 }  // namespace timetrial::comm

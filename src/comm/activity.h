@@ -31,4 +31,7 @@ std::string name_of(const Member& member);
 // "; ranks 0, 1 and 3 waited in all_reduce \"gradients\" (call 17)", by what they did; no word of who made no call.
 std::string others_text(const std::vector<Member>& others);
 
+// The ranks that are elsewhere while more than half of all wait in one call; none when no such call is there.
+std::vector<int> out_of_step(const std::vector<Member>& all);
+
 }  // namespace timetrial::comm

@@ -134,7 +134,11 @@ Position Communicator::position() const {
 void Communicator::enter(Call& call) {
   call.sequence = calls_++;
   const std::lock_guard lock(mutex_);
-  position_ = {.sequence = call.sequence, .kind = call.kind, .purpose = std::string(call.purpose), .inside = true};
+  position_ = {.sequence = call.sequence,
+               .kind = call.kind,
+               .purpose = std::string(call.purpose),
+               .inside = true,
+               .group = name_};
 }
 
 void Communicator::leave() {

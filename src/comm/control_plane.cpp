@@ -30,6 +30,7 @@ namespace {
 constexpr double kRetry = 0.2;        // seconds between attempts to reach rank 0
 constexpr double kVerdictMargin = 5;  // seconds that rank 0's answer may take beyond a deadline
 constexpr int kClockExchanges = 8;
+constexpr double kAwake = 2;  // seconds after a stop in which what this rank sees counts for nothing
 
 ControlSettings completed(ControlSettings settings) {
   if (!settings.wall_clock)
@@ -133,6 +134,8 @@ struct ControlPlane::Impl {
         offset = message.at("clock").get<double>() - (now + sent) / 2;
       }
       ++exchanges;
+    } else if (kind == "ask") {
+      asio::post(io, [this] { send_pulse(); });
     } else if (kind == "over") {
       const std::string why = message.at("why").get<std::string>();
       if (why.empty()) {
@@ -154,7 +157,12 @@ struct ControlPlane::Impl {
 
   void lost(const std::string& why) {
     const std::lock_guard lock(mutex);
-    lost_rank_zero = lost_rank_zero || (verdict.empty() && !done);
+    closed = true;
+    changed.notify_all();
+    // A rank that was stopped has missed what rank 0 said, and is the last to tell who is to blame.
+    const double now = monotonic_seconds();
+    const bool absent = now - last_tick > 4 * settings.pulse || now - awoke < kAwake;
+    lost_rank_zero = lost_rank_zero || (verdict.empty() && !done && !absent);
     end(fmt::format("rank 0 on host {} ended without a word (its connection: {}); rank {} was in {}",
                     hosts.empty() ? settings.address.host : hosts.front(), why, settings.rank.rank,
                     text_of(activity())));
@@ -162,7 +170,9 @@ struct ControlPlane::Impl {
 
   void tick() {
     const double now = monotonic_seconds();
-    heard += std::max(0.0, now - last_tick - 2 * settings.pulse);  // this process stood still itself
+    const double stood_still = std::max(0.0, now - last_tick - 2 * settings.pulse);
+    heard += stood_still;
+    if (stood_still > 2 * settings.pulse) awoke = now;
     last_tick = now;
     timespec time{};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -220,8 +230,8 @@ struct ControlPlane::Impl {
   asio::executor_work_guard<asio::io_context::executor_type> work;
   asio::steady_timer timer;
   std::shared_ptr<Connection> connection;
-  double heard = 0, last_tick = 0;  // of the io thread
-  bool stopping = false;            // of the io thread
+  double heard = 0, last_tick = 0, awoke = -kAwake;  // of the io thread
+  bool stopping = false;                             // of the io thread
 
   std::mutex watch_mutex;
   std::function<Activity()> watched;
@@ -233,7 +243,7 @@ struct ControlPlane::Impl {
   std::map<int64_t, std::string> got;
   int64_t numbers = 0, tickets = 0, exchanges = 0;
   double quickest = std::numeric_limits<double>::infinity(), offset = 0;
-  bool done = false, lost_rank_zero = false;
+  bool done = false, lost_rank_zero = false, closed = false;
   std::string verdict;
   std::function<void(const std::string&)> over;
   ControlCost cost;
@@ -328,15 +338,21 @@ bool ControlPlane::lost_rank_zero() const {
   return impl_->lost_rank_zero;
 }
 
-std::string ControlPlane::fail(const std::string& why, bool own_fault) noexcept {
+std::string ControlPlane::fail(const std::string& why, Blame blame) noexcept {
   try {
-    impl_->send({{"t", "fail"}, {"why", why}, {"own", own_fault ? 1 : 0}, {"activity", to_json(impl_->activity())}});
+    impl_->send(
+        {{"t", "fail"}, {"why", why}, {"blame", static_cast<int>(blame)}, {"activity", to_json(impl_->activity())}});
     std::unique_lock lock(impl_->mutex);
     impl_->changed.wait_for(lock, duration_of(kVerdictMargin), [&] { return !impl_->verdict.empty() || impl_->done; });
     return impl_->verdict.empty() ? why : impl_->verdict;
   } catch (const std::exception&) {
     return "out of memory while ending the run";  // the closing connection says the rest
   }
+}
+
+void ControlPlane::outlast_rank_zero(double seconds) noexcept {
+  std::unique_lock lock(impl_->mutex);
+  impl_->changed.wait_for(lock, duration_of(seconds), [&] { return impl_->closed; });
 }
 
 void ControlPlane::leave() noexcept {

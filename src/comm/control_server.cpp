@@ -16,6 +16,8 @@ namespace {
 
 // When a collective gave up, its cause (a connection that closes, an exception on its way) may be a moment behind.
 constexpr double kGrace = 1.5;
+// For everybody to say what it does; less than launchers leave a rank between its first and its last signal.
+constexpr double kAnswer = 0.3;
 
 double thread_seconds() {
   timespec time{};
@@ -64,7 +66,8 @@ ControlServer::ControlServer(const ControlSettings& settings)
       started_(monotonic_seconds()),
       last_tick_(started_),
       acceptor_(listen(io_, settings)),
-      timer_(io_) {
+      timer_(io_),
+      decision_(io_) {
   asio::post(io_, [this] {
     accept();
     tick();
@@ -77,8 +80,10 @@ ControlServer::~ControlServer() {
     asio::error_code ignored;
     acceptor_.close(ignored);
     timer_.cancel();
+    decision_.cancel();
     const auto own = seats_.find(0);
     if (own != seats_.end() && !own->second.left && !leaves_) lost(0, "closed by itself");
+    if (finding_) decide();
     if (verdict_.empty()) broadcast(over(""));
     for (auto& [rank, seat] : seats_) seat.connection->close();
     for (const auto& stranger : strangers_) stranger->close();
@@ -182,11 +187,11 @@ void ControlServer::hear(int rank, const Json& message) {
   } else if (kind == "fail") {
     seat.member.activity = activity_from(message.value("activity", Json()));
     const auto why = field<std::string>(message, "why", "no reason given");
-    if (field(message, "own", 0) != 0) {
-      judge(fmt::format("{} failed in {}: {}", name_of(seat.member), text_of(seat.member.activity), why), {rank});
-    } else if (!suspicion_) {
-      suspicion_ = {.why = fmt::format("{} (seen by {})", why, name_of(seat.member)),
-                    .until = monotonic_seconds() + kGrace};
+    const auto blame = static_cast<Blame>(field(message, "blame", static_cast<int>(Blame::own)));
+    if (blame == Blame::own) {
+      find(fmt::format("{} failed in {}: {}", name_of(seat.member), text_of(seat.member.activity), why), {rank}, blame);
+    } else {
+      find(fmt::format("{} (seen by {})", why, name_of(seat.member)), {}, blame);
     }
   } else if (kind == "bye") {
     seat.left = true;
@@ -196,6 +201,9 @@ void ControlServer::hear(int rank, const Json& message) {
 void ControlServer::answer_pulse(Seat& seat, const Json& message) {
   if (const auto activity = message.find("activity"); activity != message.end())
     seat.member.activity = activity_from(*activity);
+  if (finding_ && finding_->unheard.erase(seat.member.rank) > 0 && finding_->unheard.empty() &&
+      finding_->blame == Blame::own)
+    asio::post(io_, [this] { decide(); });
   seat.connection->send({{"t", "pulse"}, {"sent", message.value("sent", Json())}, {"clock", settings_.wall_clock()}});
 }
 
@@ -228,9 +236,10 @@ void ControlServer::lost(int rank, const std::string& why) {
   Seat& seat = seats_.at(rank);
   if (seat.left || (rank == 0 && leaves_)) return;
   seat.left = true;
-  judge(fmt::format("{} ended without a word in {} (its connection: {})", name_of(seat.member),
-                    text_of(seat.member.activity), why),
-        {rank});
+  if (finding_) finding_->unheard.erase(rank);
+  find(fmt::format("{} ended without a word in {} (its connection: {})", name_of(seat.member),
+                   text_of(seat.member.activity), why),
+       {rank}, Blame::own);
 }
 
 void ControlServer::tick() {
@@ -245,7 +254,7 @@ void ControlServer::tick() {
     check_silence(now);
     check_rounds(now);
     check_start(now);
-    if (suspicion_ && now >= suspicion_->until) judge(suspicion_->why, {});
+    if (finding_ && now >= finding_->until) decide();
   }
   cpu_seconds_ = thread_seconds();
   timer_.expires_after(
@@ -280,12 +289,42 @@ void ControlServer::check_silence(double now) {
   if (!seated_) return;
   for (const auto& [rank, seat] : seats_) {
     // A collective that gave up needs no full silence: a rank that missed several heartbeats is the likely cause.
-    const bool suspected = suspicion_ && now >= suspicion_->until && now - seat.heard > 4 * settings_.pulse;
+    const bool suspected =
+        finding_ && finding_->blame != Blame::own && now >= finding_->until && now - seat.heard > 4 * settings_.pulse;
     if (seat.left || (now - seat.heard < settings_.silence && !suspected)) continue;
     return judge(fmt::format("{} has been silent for {:.3g} s in {}: it is stopped, or its host hangs",
                              name_of(seat.member), now - seat.heard, text_of(seat.member.activity)),
                  {rank});
   }
+}
+
+// A rank's own failure outweighs what others saw of it; the first one counts.
+void ControlServer::find(const std::string& why, const std::set<int>& guilty, Blame blame) {
+  if (!verdict_.empty() || (finding_ && finding_->blame <= blame)) return;
+  if (!seated_) return judge(why, guilty);
+  const double wait = blame == Blame::own ? kAnswer : kGrace;
+  finding_ = {.why = why, .guilty = guilty, .blame = blame, .until = monotonic_seconds() + wait, .unheard = {}};
+  for (const auto& [rank, seat] : seats_)
+    if (!seat.left && !guilty.contains(rank)) finding_->unheard.insert(rank);
+  broadcast({{"t", "ask"}});
+  if (blame != Blame::own) return;  // the next tick after the grace decides, when silence can be told too
+  decision_.expires_after(
+      std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(wait)));
+  decision_.async_wait([this](asio::error_code failure) {
+    if (!failure && acceptor_.is_open()) decide();
+  });
+}
+
+void ControlServer::decide() {
+  if (!verdict_.empty()) return;
+  if (finding_->blame != Blame::late) return judge(finding_->why, finding_->guilty);
+  const std::vector<Member> all = members_but({});
+  const std::vector<int> odd = out_of_step(all);
+  if (odd.empty()) return judge(finding_->why + others_text(all), {});
+  const Member& first = seats_.at(odd.front()).member;
+  judge(fmt::format("{} {} out of step: {} was in {}", ranks_text(odd), odd.size() == 1 ? "is" : "are", name_of(first),
+                    text_of(first.activity)),
+        {odd.begin(), odd.end()});
 }
 
 void ControlServer::judge(const std::string& why, std::set<int> guilty) {

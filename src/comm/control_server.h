@@ -22,8 +22,9 @@
 namespace timetrial::comm {
 
 // Messages have a kind under "t". From a rank: hello {run, rank, size, host, pid}, gather {number, purpose, text,
-// deadline}, put {key, value}, get {key, ticket}, pulse {sent, activity}, fail {why, own}, bye. To a rank: welcome
-// {hosts}, gathered {number, texts}, got {ticket, value}, pulse {sent, clock}, over {why} ("" when the run is done).
+// deadline}, put {key, value}, get {key, ticket}, pulse {sent, activity}, fail {why, blame}, bye. To a rank: welcome
+// {hosts}, gathered {number, texts}, got {ticket, value}, pulse {sent, clock}, ask, over {why} ("" when the run is
+// done).
 class ControlServer {
  public:
   // Listens, and serves on a thread of its own until destruction. Throws UserError when it cannot listen.
@@ -48,9 +49,13 @@ class ControlServer {
     std::map<int, std::vector<uint8_t>> texts;
     double deadline = 0, seconds = 0;  // the first comer's, monotonic; what it allowed
   };
-  struct Suspicion {
+  // Why the run ends, while rank 0 still waits for what everybody does, or for a better reason.
+  struct Finding {
     std::string why;
-    double until;
+    std::set<int> guilty;
+    Blame blame;
+    double until;           // monotonic
+    std::set<int> unheard;  // who has not said since what it does
   };
 
   void accept();
@@ -65,6 +70,8 @@ class ControlServer {
   void check_start(double now);
   void check_rounds(double now);
   void check_silence(double now);
+  void find(const std::string& why, const std::set<int>& guilty, Blame blame);
+  void decide();
   void judge(const std::string& why, std::set<int> guilty);
   void broadcast(const Json& message);
   std::vector<int> ranks_without(const std::map<int, std::vector<uint8_t>>& present) const;
@@ -74,14 +81,14 @@ class ControlServer {
   double started_, last_tick_;
   asio::io_context io_;
   asio::ip::tcp::acceptor acceptor_;
-  asio::steady_timer timer_;
+  asio::steady_timer timer_, decision_;
   std::set<std::shared_ptr<Connection>> strangers_;
   std::map<Connection*, int> ranks_;
   std::map<int, Seat> seats_;
   std::map<int64_t, Round> rounds_;
   std::map<std::string, Json> values_;
   std::map<std::string, std::vector<std::pair<int, Json>>> waiting_;  // by key: rank and ticket
-  std::optional<Suspicion> suspicion_;
+  std::optional<Finding> finding_;
   std::string verdict_;
   bool seated_ = false;
   std::atomic<bool> leaves_{false};

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "timetrial/base/identity.h"
@@ -16,6 +18,9 @@
 namespace timetrial::comm {
 
 namespace {
+
+constexpr double kSpeech = 1;     // seconds in which rank 1 has seen what another rank has, and printed it
+constexpr double kRankZero = 10;  // seconds for rank 0 to leave its collectives, close the log and print
 
 // A socket that listens on all interfaces, on a port of the system's choice.
 std::pair<int, int> listen_anywhere() {
@@ -109,15 +114,23 @@ std::unique_ptr<Communicator> ControlledBootstrap::make_world(Device device, con
   return inner_->make_world(device, deadlines);
 }
 
-void ControlledBootstrap::abort(const std::string& why) noexcept { end(why, /*own_fault=*/true); }
+void ControlledBootstrap::abort(const std::string& why) noexcept { end(why, Blame::own); }
 
-std::string ControlledBootstrap::end(const std::string& why, bool own_fault) noexcept {
-  std::string verdict = control_->fail(why, own_fault);
+std::string ControlledBootstrap::end(const std::string& why, Blame blame) noexcept {
+  std::string verdict = control_->fail(why, blame);
   if (inner_) inner_->abort(verdict);
   return verdict;
 }
 
 bool ControlledBootstrap::speaks() const { return rank() == (control_->lost_rank_zero() ? 1 : 0); }
+
+void ControlledBootstrap::let_speak() noexcept {
+  if (control_->lost_rank_zero()) {
+    std::this_thread::sleep_for(std::chrono::duration<double>(kSpeech));
+  } else {
+    control_->outlast_rank_zero(kRankZero);
+  }
+}
 
 void ControlledBootstrap::leave() noexcept { control_->leave(); }
 

@@ -8,6 +8,11 @@ namespace timetrial::comm {
 
 bool has_mpi() { return TIMETRIAL_HAS_MPI != 0; }
 
+std::string mpi_version() {
+  if constexpr (TIMETRIAL_HAS_MPI != 0) return mpi::version();
+  return "";
+}
+
 std::unique_ptr<Bootstrap> make_mpi_bootstrap() {
   if constexpr (TIMETRIAL_HAS_MPI != 0) {
     return mpi::make_bootstrap();

@@ -7,6 +7,11 @@
 
 namespace timetrial::comm {
 
+std::string nccl_version() {
+  if constexpr (build::has_cuda) return cuda::nccl_version();
+  return "";
+}
+
 std::unique_ptr<Communicator> make_nccl_world(Bootstrap& bootstrap, Device device, const Deadlines& deadlines) {
   if constexpr (build::has_cuda) {
     return cuda::make_nccl_world(bootstrap, device, deadlines);

@@ -28,4 +28,10 @@ void ProcessMesh::set_deadline(double seconds) {
   for (comm::Communicator* group : {world_.get(), dense_.get(), expert_.get()}) group->set_deadline(seconds);
 }
 
+comm::Position ProcessMesh::position() const {
+  for (const comm::Communicator* group : {dense_.get(), expert_.get()})
+    if (comm::Position position = group->position(); position.inside) return position;
+  return world_->position();
+}
+
 }  // namespace timetrial

@@ -181,7 +181,7 @@ std::vector<std::vector<int64_t>> Executor::load_of_all_ranks(const std::vector<
   if (mesh_.alone() || load.empty()) return load;
   std::vector<double> mine;
   for (const std::vector<int64_t>& layer : load) mine.insert(mine.end(), layer.begin(), layer.end());
-  const std::vector<double> all = over_ranks(mine);
+  const std::vector<double> all = over_ranks(mine, "expert load");
   std::vector<std::vector<int64_t>> sums;
   size_t at = 0;  // in one rank's values
   for (const std::vector<int64_t>& layer : load) {

@@ -49,8 +49,8 @@ std::optional<double> evaluate_all(Executor& executor, DataProvider& data, int64
   double loss = 0, sum = 0;  // of this rank's last batch; of all ranks' batches so far, added in rank order
   int64_t rows = 0, done = 0;
   for (;;) {
-    const std::vector<double> all =
-        executor.over_ranks({loss, static_cast<double>(rows), static_cast<double>(interrupt.load())});
+    const std::vector<double> all = executor.over_ranks(
+        {loss, static_cast<double>(rows), static_cast<double>(interrupt.load())}, "evaluation loss");
     bool interrupted = false;
     for (size_t rank = 0; rank < all.size(); rank += 3) {
       sum += all[rank];
@@ -112,7 +112,7 @@ RunResult Trainer::run() {
 
 // Before training the ranks can wait for each other: the largest number, so that one rank's signal stops all.
 int Trainer::agreed_signal() {
-  for (const double signal : executor_.over_ranks({static_cast<double>(interrupt_.load())}))
+  for (const double signal : executor_.over_ranks({static_cast<double>(interrupt_.load())}, "signals"))
     signal_ = std::max(signal_, static_cast<int>(signal));
   return signal_;
 }
@@ -120,7 +120,7 @@ int Trainer::agreed_signal() {
 // Data-parallel ranks that start apart stay apart, and no loss would show it.
 void Trainer::check_equal_weights(const std::string& hash) {
   const auto part = [&](size_t begin) { return static_cast<double>(std::stoull(hash.substr(begin, 12), nullptr, 16)); };
-  const std::vector<double> all = executor_.over_ranks({part(0), part(12)});
+  const std::vector<double> all = executor_.over_ranks({part(0), part(12)}, "hash of the weights");
   for (size_t rank = 0; rank * 2 < all.size(); ++rank)
     TIMETRIAL_CHECK(all[rank * 2] == all[0] && all[rank * 2 + 1] == all[1],
                     "rank {} starts with other weights than rank 0", rank);

@@ -196,9 +196,11 @@ TEST(ControlPlane, NamesDifferentExchanges) {
 }
 
 Activity in_gradients(int64_t call, bool inside) {
-  return {.phase = "training",
-          .step = 12,
-          .collective = {.sequence = call, .kind = Collective::all_reduce, .purpose = "gradients", .inside = inside}};
+  return {
+      .phase = "training",
+      .step = 12,
+      .collective = {
+          .sequence = call, .kind = Collective::all_reduce, .purpose = "gradients", .inside = inside, .group = "data"}};
 }
 
 TEST(ControlPlane, NamesWhoGoesWithoutAWordAndWhatTheOthersWaitedFor) {
@@ -226,10 +228,11 @@ TEST(ControlPlane, NamesWhoGoesWithoutAWordAndWhatTheOthersWaitedFor) {
   for (const int rank : {0, 1, 3}) {
     const std::string& error = errors[static_cast<size_t>(rank)];
     EXPECT_NE(error.find("rank 2 on host "), std::string::npos) << error;
-    EXPECT_NE(error.find(" ended without a word in training, step 12, after all_reduce \"gradients\" (call 16)"),
-              std::string::npos)
+    EXPECT_NE(
+        error.find(" ended without a word in training, step 12, after all_reduce \"gradients\" of data (call 16)"),
+        std::string::npos)
         << error;
-    EXPECT_NE(error.find("; ranks 0, 1 and 3 waited in all_reduce \"gradients\" (call 17)"), std::string::npos)
+    EXPECT_NE(error.find("; ranks 0, 1 and 3 waited in all_reduce \"gradients\" of data (call 17)"), std::string::npos)
         << error;
     EXPECT_EQ(told.front(), error);
   }
@@ -257,12 +260,12 @@ TEST(ControlPlane, TellsAllWhoFailedAndPrefersTheCauseToItsEffects) {
     plane.watch([] { return in_gradients(4, false); });
     plane.barrier("start", 10);
     if (rank == 0) sleep_for(0.3);
-    const std::string why =
-        rank == 0 ? plane.fail("no memory left", true) : plane.fail("world: rank 0 did not come to a broadcast", false);
+    const std::string why = rank == 0 ? plane.fail("no memory left", Blame::own)
+                                      : plane.fail("world: rank 0 did not come to a broadcast", Blame::seen);
     throw CommError(why);
   });
   expect_all(errors, "rank 0 on host ");
-  expect_all(errors, " failed in training, step 12, after all_reduce \"gradients\" (call 4): no memory left");
+  expect_all(errors, " failed in training, step 12, after all_reduce \"gradients\" of data (call 4): no memory left");
 }
 
 TEST(ControlPlane, ReportsAnEffectWhenNoCauseFollows) {
@@ -270,7 +273,7 @@ TEST(ControlPlane, ReportsAnEffectWhenNoCauseFollows) {
   const auto errors = as_ranks(2, [&](int rank) {
     ControlPlane plane(settings_of(listener, rank, 2));
     plane.barrier("start", 10);
-    if (rank == 0) throw CommError(plane.fail("world: rank 1 calls broadcast where rank 0 calls barrier", false));
+    if (rank == 0) throw CommError(plane.fail("world: rank 1 calls broadcast where rank 0 calls barrier", Blame::seen));
     plane.all_gather("", "never", 20);
   });
   expect_all(errors, "world: rank 1 calls broadcast where rank 0 calls barrier (seen by rank 0 on host ");

@@ -1,4 +1,5 @@
-"""Ranks that go: killed, stopped, asked to end. All others end within the deadline, one line names the one, the log is closed.
+"""Ranks that go: killed, stopped, failing, out of memory, out of step, asked to end. All others end within the deadline, one line names the
+one, the log is closed.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -38,12 +39,14 @@ def pids_of_ranks(launcher):
 
 
 class Endings(Case):
-    def start(self, folder, mark, **changes):
+    def start(self, folder, mark, program=("timetrial-worker", ), **changes):
+        """Ranks under mpirun. `program` is the worker, or the test program that fails and how."""
         config = self.tiny_config(**{"train__micro_batch": 1, "train__max_steps": 100000, "train__warmup_steps": 1,
                                      "evaluation__every_samples": 400000, "evaluation__samples": 4, "device__threads": 1, **changes})
         return subprocess.Popen(
-            ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(RANKS), str(BIN / "timetrial-worker"), str(config), "--ranks",
-             str(RANKS), "--set", f"output.folder={folder}", "--set", f"cluster.step_deadline={DEADLINE}"],
+            ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(RANKS), str(BIN / program[0]), str(config), *map(str, program[1:])] +
+            (["--set", f"parallel.dp={RANKS}", "--set"] if len(program) == 1 else [f"parallel.dp={RANKS}"]) +
+            [f"output.folder={folder}"] + (["--set"] if len(program) == 1 else []) + [f"cluster.step_deadline={DEADLINE}"],
             env=dict(MPI, TIMETRIAL_TEST_OF=mark), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def end_one(self, number, rank, name):
@@ -65,6 +68,20 @@ class Endings(Case):
         self.assertNotEqual(process.returncode, 0)
         lines = [line for line in errors.splitlines() if line.startswith("timetrial: ")]
         return pids[rank], lines, folder / "result_0.txt", seconds
+
+    def fail_one(self, failure, rank, call, name):
+        """One rank does something else in a call of its data group: the lines of the program, the log, the seconds all took."""
+        folder = self.folder / name
+        started = time.monotonic()
+        process = self.start(folder, name, ("run_failing_rank", failure, rank, call))
+        try:
+            _, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
+        self.assertNotEqual(process.returncode, 0)
+        lines = [line for line in errors.splitlines() if line.startswith("timetrial: ")]
+        self.assertEqual(len(lines), 1, errors)
+        return lines[0], folder / "result_0.txt", time.monotonic() - started
 
     def assert_aborted(self, log):
         last = records(log)[-1]
@@ -88,6 +105,50 @@ class Endings(Case):
             self.assertIn(f"(pid {pid}) has been silent for ", lines[0])
             self.assertLess(seconds, DEADLINE + 20)
             self.assert_aborted(log)
+
+    def test_throwing(self):
+        for i in range(TIMES):
+            rank = i % RANKS
+            line, log, _ = self.fail_one("throws", rank, 200 + 17 * i, f"throws{i}")
+            self.assertRegex(line, f"rank {rank} on host .* failed in training, step [0-9]+, .*a sensor melted")
+            self.assertIn("waited in ", line)
+            self.assert_aborted(log)
+
+    def test_out_of_memory(self):
+        for i in range(TIMES):
+            rank = i % RANKS
+            line, log, _ = self.fail_one("memory", rank, 200 + 17 * i, f"memory{i}")
+            self.assertRegex(line, f"rank {rank} on host .* (no memory is left|ended without a word)")
+            if rank != 0:  # with no memory rank 0 may not get to it
+                self.assert_aborted(log)
+
+    def test_skipping(self):
+        for i in range(TIMES):
+            rank = i % RANKS
+            line, log, _ = self.fail_one("skips", rank, 200 + 17 * i, f"skips{i}")
+            self.assertRegex(line, f"rank {rank} is out of step: .*; ranks .* waited in|data: rank {rank} calls .* where ranks .* call ")
+            self.assert_aborted(log)
+
+    def test_another_size(self):
+        for i in range(TIMES):
+            rank = i % RANKS
+            line, log, _ = self.fail_one("size", rank, 200 + 17 * i, f"size{i}")
+            self.assertRegex(line, f"rank {rank} is out of step: .*; ranks .* waited in|data: rank {rank} calls .* of 7 f32 .* where ranks .* call ")
+            self.assert_aborted(log)
+
+    def test_other_configuration(self):
+        """Ranks that were started with different settings do not begin, and the key that differs is named."""
+        config, folder = self.tiny_config(train__micro_batch=1, train__global_batch=6), self.folder / "other"
+        worker = [str(BIN / "timetrial-worker"), str(config), "--ranks", "3", "--set", f"output.folder={folder}"]
+        done = subprocess.run(["mpirun", "--oversubscribe", "--bind-to", "none", "-np", "1", *worker, ":", "-np", "1", *worker, "--set",
+                               "evaluation.target=0.02", ":", "-np", "1", *worker], env=MPI, capture_output=True, text=True, timeout=60, check=False)
+        lines = [line for line in done.stderr.splitlines() if line.startswith("timetrial: ")]
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertIn("rank 1 on host ", lines[0])
+        self.assertIn("has another configuration", lines[0])
+        self.assertIn("evaluation.target is 0.02 there and 0.01 here; start all ranks with the same file and the same --set", lines[0])
+        self.assertEqual(done.returncode, 2)
+        self.assertFalse(folder.exists(), "nothing may be written before the ranks have met")
 
     def test_first_rank_killed(self):
         """Nobody is left to close the log; another rank says who went."""

@@ -5,51 +5,11 @@
 #include <cstring>
 #include <utility>
 
+#include "fixtures/meddler.h"
+
 namespace timetrial::testing {
 
 namespace {
-
-// Passes every call on to a communicator of its own. `change` may do a call itself, which it then returns true for.
-class Meddler final : public comm::Communicator {
- public:
-  using Change = std::function<bool(comm::Communicator& inner, const comm::Call& call)>;
-  Meddler(std::unique_ptr<comm::Communicator> inner, Change change)
-      : Communicator(inner->name(), inner->rank(), inner->size(), inner->deadline()),
-        inner_(std::move(inner)),
-        change_(std::move(change)) {}
-  void abort(const std::string& why) noexcept override { inner_->abort(why); }
-
-  static void pass_on(comm::Communicator& inner, const comm::Call& call) {
-    const comm::On on{call.stream, call.purpose};
-    switch (call.kind) {
-      case comm::Collective::all_reduce:
-        return inner.all_reduce(call.out, on, call.reduction);
-      case comm::Collective::reduce_scatter:
-        return inner.reduce_scatter(call.out, call.in, on);
-      case comm::Collective::all_gather:
-        return inner.all_gather(call.out, call.in, on);
-      case comm::Collective::broadcast:
-        return inner.broadcast(call.out, call.root, on);
-      case comm::Collective::all_to_all:
-        return inner.all_to_all({call.out, call.in, call.out_counts, call.in_counts}, on);
-      case comm::Collective::barrier:
-        return inner.barrier(on);
-      case comm::Collective::split:
-        return;
-    }
-  }
-
- private:
-  void run(const comm::Call& call) override {
-    if (!change_(*inner_, call)) pass_on(*inner_, call);
-  }
-  std::unique_ptr<Communicator> make_split(const comm::Call& call, const std::string& name) override {
-    return std::make_unique<Meddler>(inner_->split(call.root, name), change_);
-  }
-
-  std::unique_ptr<comm::Communicator> inner_;
-  Change change_;
-};
 
 Meddling by(const Meddler::Change& change) {
   return {.world =

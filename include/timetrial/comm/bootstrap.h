@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,13 @@
 #include "timetrial/comm/communicator.h"
 
 namespace timetrial::comm {
+
+// What a rank does at the moment, for the line that names who is to blame.
+struct Activity {
+  std::string phase;    // "warm-up on synthetic data", "training"; empty: starting
+  int64_t step = -1;    // steps done; -1: none yet
+  Position collective;  // the call that the rank is in, or made last
+};
 
 // The seam between how ranks were started (threads, mpirun, a launcher of ours) and what runs on them. One per rank.
 class Bootstrap {
@@ -25,6 +33,11 @@ class Bootstrap {
   virtual std::unique_ptr<Communicator> make_world(Device device, const Deadlines& deadlines) = 0;
   // Tells the other ranks, as far as they can be reached, that this one ends and why; their collectives then throw.
   virtual void abort(const std::string& why) noexcept = 0;
+
+  // Who watches this rank asks so what it does, on a thread of its own. Nobody does where ranks are threads.
+  virtual void watch(std::function<Activity()>) {}
+  // Seconds that rank 0's clock is ahead of this host's. Collective where ranks are processes.
+  virtual double clock_offset() { return 0; }
 };
 
 // One rank: nothing to reach.

@@ -51,6 +51,7 @@ struct Position {
   Collective kind = Collective::barrier;
   std::string purpose;
   bool inside = false;  // the call has not returned
+  std::string group;    // the communicator's name
 };
 
 // `rank`, in `all_reduce "gradient norm" (call 17)`.
@@ -63,6 +64,12 @@ class CommError : public Error {
  public:
   explicit CommError(const std::string& message, std::source_location location = std::source_location::current())
       : Error(message, location) {}
+};
+
+// The deadline of a call passed, which tells no more than that somebody did not come.
+class LateError : public CommError {
+ public:
+  using CommError::CommError;
 };
 
 // Every rank of the group makes the same calls in the same order, from one thread at a time. A call is queued on its

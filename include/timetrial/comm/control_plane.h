@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "timetrial/comm/communicator.h"
+#include "timetrial/comm/bootstrap.h"
 #include "timetrial/config/environment.h"
 
 namespace timetrial::comm {
@@ -23,12 +23,9 @@ struct ControlSettings {
   std::function<double()> wall_clock;  // seconds since 1970; empty: the system's
 };
 
-// What a rank does at the moment, for the line that names who is to blame.
-struct Activity {
-  std::string phase;    // "warm-up", "training", ...
-  int64_t step = -1;    // -1: none yet
-  Position collective;  // of the communicator called last
-};
+// Why a rank ends the run: by its own failure; because it has seen another one's (calls that differ, a library's
+// error); or because its patience is over, when everybody's position tells more than it can.
+enum class Blame { own, seen, late };
 
 // What the control plane itself took from this process, for comparison with a step.
 struct ControlCost {
@@ -76,10 +73,12 @@ class ControlPlane {
   // Whether that line is this rank's own finding that rank 0 is gone or silent.
   bool lost_rank_zero() const;
 
-  // Ends the run on all ranks. `own_fault`: this rank failed by itself. Otherwise (a collective gave up) rank 0 waits a
-  // moment for a better reason, such as a connection that closes. Returns when rank 0 has decided, or after a few
-  // seconds, with the verdict.
-  std::string fail(const std::string& why, bool own_fault) noexcept;
+  // Ends the run on all ranks. Unless it is this rank's own fault, rank 0 waits a moment for a better reason, such as a
+  // connection that closes. Returns when rank 0 has decided, or after a few seconds, with the verdict.
+  std::string fail(const std::string& why, Blame blame) noexcept;
+  // Returns when rank 0 has gone, or after `seconds`. A rank that ended first would have its launcher end the one that
+  // still has to say why.
+  void outlast_rank_zero(double seconds) noexcept;
   // From now on this rank may go without being missed.
   void leave() noexcept;
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "timetrial/comm/bootstrap.h"
 #include "timetrial/comm/control_plane.h"
@@ -27,11 +28,15 @@ class ControlledBootstrap final : public Bootstrap {
   std::vector<std::string> all_gather(const std::string& mine) override;
   std::unique_ptr<Communicator> make_world(Device device, const Deadlines& deadlines) override;
   void abort(const std::string& why) noexcept override;
+  void watch(std::function<Activity()> activity) override { control_->watch(std::move(activity)); }
+  double clock_offset() override { return control_->clock_offset(); }
 
-  // Ends the run on all ranks and returns the line that says who is to blame. `own_fault`: see ControlPlane::fail.
-  std::string end(const std::string& why, bool own_fault) noexcept;
+  // Ends the run on all ranks and returns the line that says who is to blame.
+  std::string end(const std::string& why, Blame blame) noexcept;
   // Whether this rank is the one that prints that line: rank 0, or rank 1 when rank 0 is gone.
   bool speaks() const;
+  // For ranks that do not: waits until that line is out, as far as can be told.
+  void let_speak() noexcept;
   // This rank is done; it may go without being missed.
   void leave() noexcept;
   ControlPlane& control() { return *control_; }

@@ -9,6 +9,9 @@ namespace timetrial::comm {
 // Whether this program was built with MPI.
 bool has_mpi();
 
+// The MPI library in its own words, on one line; empty in a build without MPI. May be called before MPI is initialised.
+std::string mpi_version();
+
 // Initialises MPI for this process, which mpirun or srun started; once per process. All later calls come from one
 // thread at a time. On the CPU its world uses MPI's non-blocking collectives and gives up at the deadline; each call is
 // compared with everybody's first, so one that was skipped or has another size is named. Ranks on this host that did

@@ -6,6 +6,9 @@
 
 namespace timetrial::comm {
 
+// "2.28.3"; empty in a build without NCCL.
+std::string nccl_version();
+
 // Collective over the bootstrap's ranks. Rank 0 draws the id and the bootstrap carries it; initialisation does not
 // block and is given up, with an abort, after deadlines.init seconds. A call returns when it is queued; an error of a
 // peer or the network that NCCL reports later is thrown by the next call or by wait(), which aborts at the deadline

@@ -29,6 +29,8 @@ class ProcessMesh {
   // The ranks that hold the same parameters of this kind and sum their gradients.
   comm::Communicator& reducing(ReduceGroup group);
   void set_deadline(double seconds);  // of every group
+  // The call that this rank is in, in whichever group, else the world's last one. Thread-safe.
+  comm::Position position() const;
 
  private:
   ParallelPlan plan_;

@@ -54,7 +54,9 @@ class Executor {
   StepResult result(Ticket ticket);                     // waits for that step; every rank asks for the same ones
   StepResult result() { return result(last_ticket_); }  // waits for the last one
   // Everybody's values in rank order; one rank's are its own. Every rank calls it with as many. Waits.
-  std::vector<double> over_ranks(const std::vector<double>& mine) { return ranks_.gather_values(mine, "totals"); }
+  std::vector<double> over_ranks(const std::vector<double>& mine, std::string_view purpose) {
+    return ranks_.gather_values(mine, purpose);
+  }
   ProcessMesh& mesh() { return mesh_; }
   // Sum of the losses over this rank's rows of a batch; weights and moments stay as they are. Waits.
   double evaluate(const HostBatch& batch);

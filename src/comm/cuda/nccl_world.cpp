@@ -89,7 +89,7 @@ class NcclCommunicator final : public Communicator {
       look();
       if (patience.over()) {
         const Position last = position();
-        give_up(
+        give_up_late(
             fmt::format("the device did not get past {} \"{}\" (call {}) within {:.3g} s: another rank did not come",
                         name_of(last.kind), last.purpose, last.sequence, deadline()));
       }
@@ -103,13 +103,15 @@ class NcclCommunicator final : public Communicator {
     std::string what;
   };
 
-  [[noreturn]] void give_up(const std::string& why) {
-    const std::string text = fmt::format("{}: {}", name(), why);
+  std::string end(const std::string& why) {
+    std::string text = fmt::format("{}: {}", name(), why);
     abort(text);
     if (handle_ != nullptr) ncclCommAbort(handle_);
     handle_ = nullptr;
-    throw CommError(text);
+    return text;
   }
+  [[noreturn]] void give_up(const std::string& why) { throw CommError(end(why)); }
+  [[noreturn]] void give_up_late(const std::string& why) { throw LateError(end(why)); }
 
   // Throws what abort() said, or what NCCL found out since it was last asked.
   void look() {
@@ -135,7 +137,8 @@ class NcclCommunicator final : public Communicator {
     Patience patience(limit.seconds);
     while (result == ncclInProgress) {
       if (patience.over())
-        give_up(fmt::format("{} was not done within {:.3g} s: another rank did not come", limit.what, limit.seconds));
+        give_up_late(
+            fmt::format("{} was not done within {:.3g} s: another rank did not come", limit.what, limit.seconds));
       std::this_thread::sleep_for(kPause);
       const ncclResult_t asked = ncclCommGetAsyncError(handle_, &result);
       if (asked != ncclSuccess) result = asked;
@@ -233,6 +236,12 @@ std::unique_ptr<Communicator> NcclCommunicator::make_split(const Call& call, con
 std::string text_of_id(const ncclUniqueId& id) { return {id.internal, sizeof id.internal}; }
 
 }  // namespace
+
+std::string nccl_version() {
+  int version = 0;
+  if (ncclGetVersion(&version) != ncclSuccess) return "unknown";
+  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
 
 std::unique_ptr<Communicator> make_nccl_world(Bootstrap& bootstrap, Device device, const Deadlines& deadlines) {
   ncclUniqueId id = {};

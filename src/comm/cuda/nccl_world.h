@@ -6,6 +6,7 @@
 
 namespace timetrial::comm::cuda {
 
+std::string nccl_version();
 std::unique_ptr<Communicator> make_nccl_world(Bootstrap& bootstrap, Device device, const Deadlines& deadlines);
 
 }  // namespace timetrial::comm::cuda

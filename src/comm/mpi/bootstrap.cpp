@@ -72,6 +72,14 @@ class MpiBootstrap final : public Bootstrap {
 
 }  // namespace
 
+std::string version() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING];
+  int length = 0;
+  TIMETRIAL_MPI(MPI_Get_library_version(text, &length));
+  const std::string_view whole(text, static_cast<size_t>(length));
+  return std::string(whole.substr(0, whole.find_first_of(",\n")));
+}
+
 std::unique_ptr<Bootstrap> make_bootstrap() { return std::make_unique<MpiBootstrap>(); }
 
 }  // namespace timetrial::comm::mpi

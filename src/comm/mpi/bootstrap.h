@@ -6,6 +6,7 @@
 
 namespace timetrial::comm::mpi {
 
+std::string version();
 std::unique_ptr<Bootstrap> make_bootstrap();
 
 }  // namespace timetrial::comm::mpi

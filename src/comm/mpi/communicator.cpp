@@ -76,7 +76,9 @@ void MpiCommunicator::finish(MPI_Request request, const Call& call) {
     const std::lock_guard lock(mutex_);
     if (!aborted_.empty()) throw CommError(aborted_);
   }
-  fail(fmt::format("{} was not done within {:.3g} s: {}", text_of(call), deadline(), board_.late_text(call.sequence)));
+  runtime_->fail();
+  throw LateError(fmt::format("{}: {} was not done within {:.3g} s: {}", name(), text_of(call), deadline(),
+                              board_.late_text(call.sequence)));
 }
 
 // Without this a call of another size or kind would hang, or mix up numbers, in silence.

@@ -88,18 +88,19 @@ MPI_Op Runtime::operation_of(DType type, Reduction reduction) const {
 // MPI makes progress only inside its calls, so this asks again and again: first giving way to whoever wants the core,
 // then, when the others are far, sleeping in between.
 bool wait_for(MPI_Request& request, double deadline, const Runtime& runtime) {
-  constexpr int kEager = 2000;
+  constexpr std::chrono::milliseconds kEager(2);  // time, not turns: on a busy core one turn may cost milliseconds
+  const auto started = std::chrono::steady_clock::now();
   Patience patience(deadline);
-  for (int turn = 0;; ++turn) {
+  for (;;) {
     int done = 0;
     TIMETRIAL_MPI(MPI_Test(&request, &done, MPI_STATUS_IGNORE));
     if (done != 0) return true;
-    if (turn < kEager) {
-      sched_yield();
-      continue;
-    }
     if (patience.over() || runtime.failed()) return false;
-    std::this_thread::sleep_for(std::chrono::microseconds(50));
+    if (std::chrono::steady_clock::now() - started < kEager) {
+      sched_yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
   }
 }
 
