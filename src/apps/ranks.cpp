@@ -8,11 +8,11 @@
 #include <atomic>
 
 #include "apps/exit_code.h"
+#include "apps/own_cores.h"
 #include "timetrial/base/identity.h"
 #include "timetrial/comm/controlled_bootstrap.h"
 #include "timetrial/comm/mpi.h"
 #include "timetrial/comm/thread_ranks.h"
-#include "timetrial/launch/binding.h"
 
 namespace timetrial::apps {
 
@@ -39,18 +39,16 @@ std::string affinity() {
   return text;
 }
 
-// Ranks that a launcher left on the same cores share them out, each on its own memory node as far as that goes. Before
-// any thread computes, because threads inherit where their maker may run.
-void keep_to_own_cores(comm::Bootstrap& bootstrap) {
-  if (bootstrap.local_size() == 1 || ranks_on_same_cores(bootstrap) != bootstrap.local_size()) return;
-  launch::bind_to(launch::share_out_cores(bootstrap.local_size())[static_cast<size_t>(bootstrap.local_rank())]);
-}
-
 // A collective that gave up is an effect; what else ends a rank is a cause.
 bool is_own_fault(const std::exception& error) { return dynamic_cast<const comm::CommError*>(&error) == nullptr; }
 
 // One rank prints the line that says who is to blame; the others end with the same exit code.
 int ended(comm::ControlledBootstrap& bootstrap, const std::exception& error) {
+  if (dynamic_cast<const SharedRefusal*>(&error) != nullptr) {
+    bootstrap.leave();
+    if (bootstrap.speaks()) throw UserError(error.what());
+    return kUserError;
+  }
   const std::string line = bootstrap.end(error.what(), is_own_fault(error));
   const bool users = dynamic_cast<const UserError*>(&error) != nullptr;
   if (!bootstrap.speaks()) return users ? kUserError : kClusterError;
@@ -67,7 +65,7 @@ int as_process(const RunConfig& config, const Environment& environment,
                                       {.init = config.cluster.init_deadline, .call = config.cluster.step_deadline});
   bootstrap.control().watch([] { return comm::Activity{.phase = "the run", .step = -1, .collective = {}}; });
   try {
-    keep_to_own_cores(bootstrap);
+    keep_to_own_cores(config, bootstrap);
     const int code = rank(bootstrap);
     bootstrap.leave();
     return code;

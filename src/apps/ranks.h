@@ -4,11 +4,18 @@
 
 #include <functional>
 
+#include "timetrial/base/error.h"
 #include "timetrial/comm/bootstrap.h"
 #include "timetrial/config/environment.h"
 #include "timetrial/config/run_config.h"
 
 namespace timetrial::apps {
+
+// What all ranks throw alike, because they have compared something: one of them prints it, and none is to blame.
+class SharedRefusal : public UserError {
+ public:
+  using UserError::UserError;
+};
 
 // Calls `rank` for every rank that this process is, and returns the exit code that rank 0 returned, or, where rank 0 is
 // another process, this one's. One rank runs on the calling thread. CPU ranks that no launcher started are threads;
