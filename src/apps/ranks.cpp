@@ -8,12 +8,12 @@
 #include <atomic>
 
 #include "apps/exit_code.h"
+#include "apps/own_cores.h"
 #include "apps/start_check.h"
 #include "timetrial/base/identity.h"
 #include "timetrial/comm/controlled_bootstrap.h"
 #include "timetrial/comm/mpi.h"
 #include "timetrial/comm/thread_ranks.h"
-#include "timetrial/launch/binding.h"
 
 namespace timetrial::apps {
 
@@ -38,13 +38,6 @@ std::string affinity() {
   for (int core = 0; core < CPU_SETSIZE; ++core)
     if (CPU_ISSET(core, &set)) text += fmt::format("{},", core);
   return text;
-}
-
-// Ranks that a launcher left on the same cores share them out, each on its own memory node as far as that goes. Before
-// any thread computes, because threads inherit where their maker may run.
-void keep_to_own_cores(comm::Bootstrap& bootstrap) {
-  if (bootstrap.local_size() == 1 || ranks_on_same_cores(bootstrap) != bootstrap.local_size()) return;
-  launch::bind_to(launch::share_out_cores(bootstrap.local_size())[static_cast<size_t>(bootstrap.local_rank())]);
 }
 
 // A collective that gave up is an effect; what else ends a rank is a cause.
@@ -76,7 +69,7 @@ int as_process(const RunConfig& config, const Environment& environment, const Ma
                                       {.init = config.cluster.init_deadline, .call = config.cluster.step_deadline});
   try {
     check_same_start(config, bootstrap);
-    keep_to_own_cores(bootstrap);
+    keep_to_own_cores(config, bootstrap);
     const int code = rank(bootstrap);
     bootstrap.leave();
     return code;
@@ -93,8 +86,9 @@ int on_every_rank(const RunConfig& config, const Environment& environment, const
   const int ranks = config.parallel.world_size();
   if (ranks == 1) return rank(*comm::make_single_bootstrap());
   if (config.device.kind == DeviceKind::cuda)
-    throw ConfigError("/parallel/dp",
-                      fmt::format("{} GPU ranks are {} processes; start them with mpirun or srun", ranks, ranks));
+    throw ConfigError(
+        "/parallel/dp",
+        fmt::format("{} GPU ranks are {} processes; start them with timetrial run, mpirun or srun", ranks, ranks));
   std::atomic<int> code{kSuccess};
   comm::run_thread_ranks(ranks, [&](comm::Bootstrap& bootstrap) {
     const int mine = told(bootstrap, rank);

@@ -20,7 +20,8 @@ namespace timetrial::apps {
 struct WorkerArguments {
   std::string config;
   std::vector<std::string> overrides;
-  bool rank_map = false;  // with plan: where every rank stands, and nothing else
+  bool rank_map = false;     // with plan: where every rank stands, and nothing else
+  bool start_facts = false;  // print them and stop
   bool plan = false, json = false, clear_caches = false;
   int64_t ranks = 0;    // in all; sets the data-parallel ones; 0: as the config says
   int64_t profile = 0;  // steps to profile instead of training
@@ -33,9 +34,10 @@ struct WorkerArguments {
 
 struct RunOptions {
   bool clear_caches = false;
-  bool json = false;             // the outcome as one JSON object instead of a sentence
-  std::string metrics = {};      // file for step metrics; empty: none
-  int64_t trace_steps = 0;       // to bracket for an outside profiler
+  bool json = false;         // the outcome as one JSON object instead of a sentence
+  std::string metrics = {};  // file for step metrics; empty: none
+  int64_t trace_steps = 0;   // to bracket for an outside profiler
+  bool evaluate_only = false;
   Environment environment = {};  // who started this process
   // What several processes talk through. Tests put one in between that fails on purpose.
   MakeBootstrap processes = comm::make_mpi_bootstrap;
