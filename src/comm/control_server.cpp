@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "comm/control_server.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <asio/post.hpp>
 #include <ctime>
@@ -25,8 +27,25 @@ double thread_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
+// One file per rank, and what the process opens beside: the usual soft limit of 1,024 is an obstacle that the process
+// may move itself.
+void allow_files(int ranks) {
+  constexpr rlim_t kBeside = 512;
+  const rlim_t wanted = static_cast<rlim_t>(ranks) + kBeside;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  if (limit.rlim_max < wanted)
+    throw UserError(
+        fmt::format("rank 0 on host {} serves {} ranks and needs {} open files, its limit is {}: raise it with ulimit "
+                    "-Hn, or LimitNOFILE of the service that starts jobs",
+                    host_name(), ranks, wanted, limit.rlim_max));
+  limit.rlim_cur = wanted;
+  TIMETRIAL_CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0, "the limit of open files cannot be raised to {}", wanted);
+}
+
 asio::ip::tcp::acceptor listen(asio::io_context& io, const ControlSettings& settings) {
   using asio::ip::tcp;
+  allow_files(settings.rank.size);
   asio::error_code failure;
   tcp::acceptor acceptor(io);
   if (settings.listener >= 0) {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/parallel/comm_lane.h"
 
+#include "timetrial/base/clock.h"
 #include "timetrial/base/error.h"
 #include "timetrial/base/identity.h"
 
@@ -57,13 +58,22 @@ void CommLane::await(Ticket ticket, StreamRef compute) {
   if (ticket.number < 0) return;
   if (!thread_.joinable()) return points_[static_cast<size_t>(ticket.number) % kPoints].hold(compute);
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return done_ > ticket.number || error_; });
+  if (done_ <= ticket.number && !error_) {
+    const double started = monotonic_seconds();
+    changed_.wait(lock, [&] { return done_ > ticket.number || error_; });
+    times_.waited += monotonic_seconds() - started;
+  }
   if (error_) std::rethrow_exception(error_);
 }
 
 bool CommLane::idle() {
   const std::lock_guard lock(mutex_);
   return !thread_.joinable() || error_ || done_ == given_;
+}
+
+CommLane::Times CommLane::times() {
+  const std::lock_guard lock(mutex_);
+  return times_;
 }
 
 void CommLane::run() {
@@ -76,6 +86,7 @@ void CommLane::run() {
       work = std::move(queue_.front());
       queue_.pop_front();
     }
+    const double started = monotonic_seconds();
     try {
       work(stream_.ref());
     } catch (...) {
@@ -84,6 +95,7 @@ void CommLane::run() {
     }
     {
       const std::lock_guard lock(mutex_);
+      times_.busy += monotonic_seconds() - started;
       if (!error_) ++done_;
     }
     changed_.notify_all();

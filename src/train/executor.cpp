@@ -67,6 +67,11 @@ Executor::Executor(const Model& model, const RunConfig& config, Device device, P
 }
 
 // Row r of a batch holds length + 1 tokens: the first `length` are inputs, the last `length` their labels.
+std::optional<CommLane::Times> Executor::communication() {
+  if (mesh_.alone() || stream().device.kind == DeviceKind::cuda) return std::nullopt;
+  return ranks_.times();
+}
+
 void Executor::stage(const HostBatch& batch) {
   TIMETRIAL_CHECK(batch.row_length == length_ + 1 && batch.rows <= micros_ * micro_rows_,
                   "{} rows of {} tokens, expected {} of {}", batch.rows, batch.row_length, micros_ * micro_rows_,

@@ -43,6 +43,8 @@ class Metrics : public Reporter {
         {"learning_rate", report.learning_rate},
         {"tokens", report.tokens},
         {"seconds", report.seconds},
+        {"communication_seconds", or_null(report.communication_seconds)},
+        {"exposed_seconds", or_null(report.exposed_seconds)},
         {"model_flops_per_second", utilization_.flops_per_second(report.tokens_per_second)},
         {"mfu", or_null(mfu)},
         {"expert_load", report.expert_load}};

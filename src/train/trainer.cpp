@@ -92,6 +92,7 @@ RunResult Trainer::run() {
   }
   log_.init_stop();
 
+  communicated_ = executor_.communication().value_or(CommLane::Times{});
   reporter_.stage("training");
   log_.run_start();
   log_.flush();
@@ -187,6 +188,7 @@ void Trainer::step(BatchSource& batches) {
                        .learning_rate = learning_rate,
                        .started = started,
                        .finished = done ? monotonic_seconds() : 0,
+                       .communication = executor_.communication(),
                        .ticket = ticket});
   }
   ++steps_;
@@ -223,17 +225,24 @@ void Trainer::collect() {
   collected_ = finished;
   const int64_t done = step.step + 1;
   const int64_t tokens = config_.train.global_batch * config_.model.sequence_length;
-  const StepReport report{.step = done,
-                          .samples = done * config_.train.global_batch,
-                          .loss = result.loss,
-                          .gradient_norm = result.gradient_norm,
-                          .learning_rate = step.learning_rate,
-                          .multi_token_loss = result.multi_token_loss,
-                          .aux_loss = result.aux_loss,
-                          .tokens_per_second = static_cast<double>(tokens) / seconds,
-                          .tokens = tokens,
-                          .seconds = seconds,
-                          .expert_load = result.expert_load};
+  StepReport report{.step = done,
+                    .samples = done * config_.train.global_batch,
+                    .loss = result.loss,
+                    .gradient_norm = result.gradient_norm,
+                    .learning_rate = step.learning_rate,
+                    .multi_token_loss = result.multi_token_loss,
+                    .aux_loss = result.aux_loss,
+                    .tokens_per_second = static_cast<double>(tokens) / seconds,
+                    .tokens = tokens,
+                    .seconds = seconds,
+                    .communication_seconds = {},
+                    .exposed_seconds = {},
+                    .expert_load = result.expert_load};
+  if (step.communication) {
+    report.communication_seconds = step.communication->busy - communicated_.busy;
+    report.exposed_seconds = step.communication->waited - communicated_.waited;
+    communicated_ = *step.communication;
+  }
   last_step_ = report;
   signal_ = std::max(signal_, result.signal);
   deadline_.add(seconds);

@@ -191,6 +191,7 @@ class Metrics(Trained):
             self.assertEqual(line["learning_rate"], record["learning_rate"])
             self.assertEqual(line["tokens"], 8 * 128)
             self.assertGreater(line["seconds"], 0)
+            self.assertIsNone(line["communication_seconds"])  # there is nobody to talk to
             self.assertEqual(len(line["expert_load"]), 4)  # layers
             for layer in line["expert_load"]:
                 self.assertEqual(len(layer), 8)
@@ -198,6 +199,16 @@ class Metrics(Trained):
         self.assertGreater(len({tuple(line["expert_load"][0]) for line in lines}), 1)
         self.assert_one_line_error(run("run", config, "--metrics", file, "--set", f"output.folder={self.folder / 'b'}"),
                                    "metrics.jsonl", "not overwritten")
+
+    def test_ranks_tell_their_communication(self):
+        file = self.folder / "metrics.jsonl"
+        self.assertEqual(run("run", self.tiny_config(train__max_steps=5), "--ranks", "2", "--metrics", file).returncode, 1)
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        self.assertEqual(len(lines), 5)
+        for line in lines:
+            self.assertGreater(line["communication_seconds"], 0)
+            self.assertGreater(line["exposed_seconds"], 0)  # the norm, at least, is waited for
+            self.assertLess(line["exposed_seconds"], line["seconds"])
 
     def test_losses_that_training_adds_are_reported(self):
         """A model without them says null, one with them says them in metrics, log and outcome alike."""

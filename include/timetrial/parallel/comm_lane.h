@@ -34,6 +34,13 @@ class CommLane {
   void await(Ticket ticket, StreamRef compute);
   bool idle();  // nothing queued, nothing under way
 
+  // Seconds since the lane was made. On CUDA the host knows neither, and both stay 0.
+  struct Times {
+    double busy = 0;    // in the work: moving data, and waiting for ranks that came later
+    double waited = 0;  // of the computing thread, in await
+  };
+  Times times();
+
  private:
   void run();
 
@@ -46,6 +53,7 @@ class CommLane {
   std::condition_variable changed_;
   std::deque<Work> queue_;
   int64_t done_ = 0;
+  Times times_;
   bool stop_ = false;
   std::exception_ptr error_;
   std::thread thread_;  // last: starts when all the rest is there

@@ -40,6 +40,7 @@ class DataParallel {
   // Waits for the stream with the mesh's deadline instead of for ever.
   void wait();
   ProcessMesh& mesh() { return mesh_; }
+  CommLane::Times times() { return lane_.times(); }
 
  private:
   void reduce(size_t bucket);

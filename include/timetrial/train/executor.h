@@ -58,6 +58,8 @@ class Executor {
     return ranks_.gather_values(mine, purpose);
   }
   ProcessMesh& mesh() { return mesh_; }
+  // What communication has taken so far, where the host can tell: on the CPU, among several ranks.
+  std::optional<CommLane::Times> communication();
   // Sum of the losses over this rank's rows of a batch; weights and moments stay as they are. Waits.
   double evaluate(const HostBatch& batch);
   // Tells `observer` of every op from now on; none when null.

@@ -20,6 +20,9 @@ struct StepReport {
   double tokens_per_second = 0;                                // from the step before to this one
   int64_t tokens = 0;                                          // of the step
   double seconds = 0;                                          // of the step
+  // Of this rank's step: in collectives, late ranks included; and how much of that its computation waited for. The
+  // gathers after a step are the next one's. None where the host cannot tell (CUDA), or there is nobody to talk to.
+  std::optional<double> communication_seconds = {}, exposed_seconds = {};
   // Per layer of experts the tokens that each expert got; empty without experts, or when nobody asked for it.
   std::vector<std::vector<int64_t>> expert_load = {};
 };

@@ -79,12 +79,14 @@ class Trainer {
     int64_t step;
     double learning_rate, started;
     double finished;  // on the CPU, where a step is done when its call returns; on a GPU 0: when its result comes
+    std::optional<CommLane::Times> communication;  // up to then
     Executor::Ticket ticket;
   };
   std::deque<Queued> queued_;  // at most two: a step's result is taken while the next one runs
   int64_t steps_ = 0;
   int64_t traced_steps_ = 0;
   bool tracing_ = false;
+  CommLane::Times communicated_;  // up to the last step collected
   double run_started_ = 0, collected_ = 0, last_evaluation_ = 0;
   StepReport last_step_;
   bool finite_ = true;
