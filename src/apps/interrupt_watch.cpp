@@ -13,7 +13,7 @@ namespace {
 sigset_t watched_signals() {
   sigset_t set;
   sigemptyset(&set);
-  for (int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
+  for (int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaddset(&set, number);
   return set;
 }
 
@@ -42,7 +42,8 @@ void InterruptWatch::watch() {
       pthread_sigmask(SIG_UNBLOCK, &set, nullptr);  // only here: the default action ends the process
       raise(number);
     }
-    signal_ = number;
+    // mpirun hands SIGUSR1 on where a SIGTERM would make it kill all ranks a second later; schedulers send it as well.
+    signal_ = number == SIGUSR1 ? SIGTERM : number;
   }
 }
 

@@ -1,5 +1,5 @@
-// InterruptWatch: turns SIGINT, SIGTERM and SIGHUP into a number that the training loop looks at between steps.
-// SPDX-License-Identifier: Apache-2.0
+// InterruptWatch: turns SIGINT, SIGTERM, SIGHUP and SIGUSR1 into a number that the training loop looks at between
+// steps. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,7 @@ class InterruptWatch {
   InterruptWatch(const InterruptWatch&) = delete;
   InterruptWatch& operator=(const InterruptWatch&) = delete;
 
-  // 0, then the number of the first signal. A second one ends the program at once.
+  // 0, then the number of the first signal, SIGTERM for SIGUSR1. A second one ends the program at once.
   const std::atomic<int>& signal() const { return signal_; }
 
  private:

@@ -93,8 +93,9 @@ int on_every_rank(const RunConfig& config, const Environment& environment, const
   const int ranks = config.parallel.world_size();
   if (ranks == 1) return rank(*comm::make_single_bootstrap());
   if (config.device.kind == DeviceKind::cuda)
-    throw ConfigError("/parallel/dp",
-                      fmt::format("{} GPU ranks are {} processes; start them with mpirun or srun", ranks, ranks));
+    throw ConfigError(
+        "/parallel/dp",
+        fmt::format("{} GPU ranks are {} processes; start them with timetrial run, mpirun or srun", ranks, ranks));
   std::atomic<int> code{kSuccess};
   comm::run_thread_ranks(ranks, [&](comm::Bootstrap& bootstrap) {
     const int mine = told(bootstrap, rank);

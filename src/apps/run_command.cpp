@@ -6,10 +6,15 @@
 
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "apps/start_ranks.h"
+#include "timetrial/base/error.h"
+#include "timetrial/config/config_file.h"
 #include "timetrial/config/environment.h"
+#include "timetrial/launch/rank_processes.h"
 #include "timetrial/launch/start_line.h"
 #include "timetrial/launch/worker_process.h"
 
@@ -56,18 +61,72 @@ std::vector<std::string> worker_line(const RunArguments& arguments) {
   return line;
 }
 
+bool asks_for_gpus(const RunArguments& arguments) {
+  Overrides overrides;
+  for (const std::string& text : arguments.overrides) overrides.push_back(split_override(text));
+  return timetrial::asks_for_gpus(read_config_file(arguments.config), overrides);
+}
+
+// Asks the worker only where the answer decides something: it takes the time of starting it once.
+Answer facts_of(const RunArguments& arguments, const std::vector<std::string>& worker) {
+  const Environment environment = read_environment();
+  const bool placed = environment.slurm || (environment.rank && environment.rank->size > 1);
+  const bool automatic = arguments.launcher == launch::Launcher::automatic;
+  if (arguments.launcher == launch::Launcher::mpirun || arguments.launcher == launch::Launcher::processes ||
+      (automatic && !placed && asks_for_gpus(arguments)))
+    return ask_worker(worker);
+  return {};
+}
+
 // The line that starts the ranks, of which `worker` is each.
-launch::StartLine start_of(const RunArguments& arguments, const std::vector<std::string>& worker) {
+launch::StartLine start_of(const RunArguments& arguments, const std::vector<std::string>& worker,
+                           const StartFacts& facts) {
+  // Outside an allocation the plan says how many; in one, the job may.
+  const bool asked = !facts.folder.empty();
   return launch::start_line({.launcher = arguments.launcher,
-                             .ranks = arguments.ranks,
+                             .ranks = asked ? facts.ranks : arguments.ranks,
+                             .device = facts.device,
                              .environment = read_environment(),
                              .worker = worker,
                              .variables = launch::variables_for_ranks(environ)});
 }
 
+std::string text_of_start(const launch::StartLine& start, const StartFacts& facts) {
+  switch (start.launcher) {
+    case launch::Launcher::automatic:
+    case launch::Launcher::here:
+      return launch::command_line(start.arguments);
+    case launch::Launcher::mpirun:
+    case launch::Launcher::srun:
+      return launch::text_of(start);
+    case launch::Launcher::processes:
+      return launch::text_of(launch::RankStart{.worker = start.arguments,
+                                               .ranks = static_cast<int>(facts.ranks),
+                                               .port = launch::ReservedPort().number(),
+                                               .run_id = launch::new_run_id(),
+                                               .folder = facts.folder});
+  }
+  throw Error("a launcher that does not exist");
+}
+
+// Returns only where this process stays beside its ranks.
+int start(const launch::StartLine& line, const StartFacts& facts) {
+  switch (line.launcher) {
+    case launch::Launcher::automatic:
+    case launch::Launcher::here:
+      launch::become(line.arguments);
+    case launch::Launcher::srun:
+      launch::become(line);
+    case launch::Launcher::mpirun:
+    case launch::Launcher::processes:
+      return start_and_stay(line, facts);
+  }
+  throw Error("a launcher that does not exist");
+}
+
 }  // namespace
 
-void add_run_command(CLI::App& app) {
+void add_run_command(CLI::App& app, int& exit_code) {
   CLI::App* command =
       app.add_subcommand("run", "train until the quality target is reached and write a checked MLPerf-format log");
   command->footer(
@@ -104,22 +163,28 @@ void add_run_command(CLI::App& app) {
   const std::map<std::string, launch::Launcher> launchers{{"auto", launch::Launcher::automatic},
                                                           {"here", launch::Launcher::here},
                                                           {"mpirun", launch::Launcher::mpirun},
-                                                          {"srun", launch::Launcher::srun}};
+                                                          {"srun", launch::Launcher::srun},
+                                                          {"processes", launch::Launcher::processes}};
   command
       ->add_option(
           "--launcher", arguments->launcher,
-          "what starts the ranks; auto: srun inside a Slurm allocation, else this process, whose CPU ranks are "
-          "threads")
+          "what starts the ranks; auto: srun inside a Slurm allocation; else processes (one for each GPU of this "
+          "machine) where there are several GPU ranks; else here: this process alone, whose CPU ranks are threads")
       ->transform(CLI::CheckedTransformer(launchers))
-      ->type_name("auto|here|mpirun|srun");
-  command->callback([arguments] {
+      ->type_name("auto|here|mpirun|srun|processes");
+  command->callback([arguments, &exit_code] {
     const std::vector<std::string> worker = worker_line(*arguments);
-    const launch::StartLine start = start_of(*arguments, worker);
-    const bool here = start.arguments == worker;
-    if (!arguments->dry_run) here ? launch::become(worker) : launch::become(start);
+    const auto [code, facts] = facts_of(*arguments, worker);
+    exit_code = code;
+    if (code != 0) return;
+    const launch::StartLine line = start_of(*arguments, worker, facts);
+    if (!arguments->dry_run) {
+      exit_code = start(line, facts);
+      return;
+    }
     std::vector<std::string> plan = worker;
     plan.push_back("--plan");
-    plan.insert(plan.end(), {"--command", here ? launch::command_line(worker) : launch::text_of(start)});
+    plan.insert(plan.end(), {"--command", text_of_start(line, facts)});
     launch::become(plan);
   });
 }

@@ -7,7 +7,7 @@
 namespace timetrial::apps {
 
 // They hand the config to the worker program, which holds the engine; they return only for errors and --dry-run.
-void add_run_command(CLI::App& app);
+void add_run_command(CLI::App& app, int& exit_code);
 void add_plan_command(CLI::App& app);
 void add_profile_command(CLI::App& app);
 

@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
     app.failure_message(apps::one_line_failure);
     app.require_subcommand(1);
     int exit_code = apps::kSuccess;
-    apps::add_run_command(app);
+    apps::add_run_command(app, exit_code);
     apps::add_plan_command(app);
     apps::add_profile_command(app);
     apps::add_check_command(app, exit_code);

@@ -20,6 +20,8 @@ int main(int argc, char** argv) {
     app.add_option("--ranks", arguments.ranks, "ranks in all")->check(CLI::Range(int64_t{1}, int64_t{1000000}));
     app.add_flag("--plan", arguments.plan, "print the plan and stop");
     app.add_flag("--rank-map", arguments.rank_map, "print where every rank stands")->needs("--plan");
+    app.add_flag("--start-facts", arguments.start_facts, "print what a launcher must know of the run and stop")
+        ->group("");
     app.add_option("--profile", arguments.profile, "profile this many steps instead of training")
         ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
     app.add_flag("--json", arguments.json, "print the plan or the outcome as JSON");

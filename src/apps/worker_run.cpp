@@ -21,6 +21,7 @@
 #include "timetrial/base/identity.h"
 #include "timetrial/config/config_file.h"
 #include "timetrial/config/environment.h"
+#include "timetrial/config/start_facts.h"
 #include "timetrial/data/indexed_data_provider.h"
 #include "timetrial/train/device_watch.h"
 #include "timetrial/train/metrics.h"
@@ -336,6 +337,12 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   if (arguments.ranks > 0) {
     overrides.emplace_back("parallel.dp", std::to_string(data_ranks(config.parallel, arguments.ranks)));
     config = parse_run_config(user, workload->benchmark(), config_name(arguments.config), overrides);
+  }
+  if (arguments.start_facts) {
+    if (is_benchmark(*workload) && !arguments.evaluate_only)
+      refuse_rule_breaches(rule_breaches(user, workload->benchmark(), overrides, config));
+    fmt::print("{}\n", text_of(start_facts(config)));
+    return kSuccess;
   }
   const Environment environment = read_environment();
   if (!arguments.plan && environment.rank) check_world(config.parallel, environment, arguments.config);

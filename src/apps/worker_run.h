@@ -20,7 +20,8 @@ namespace timetrial::apps {
 struct WorkerArguments {
   std::string config;
   std::vector<std::string> overrides;
-  bool rank_map = false;  // with plan: where every rank stands, and nothing else
+  bool rank_map = false;     // with plan: where every rank stands, and nothing else
+  bool start_facts = false;  // print them and stop
   bool plan = false, json = false, clear_caches = false;
   int64_t ranks = 0;    // in all; sets the data-parallel ones; 0: as the config says
   int64_t profile = 0;  // steps to profile instead of training

@@ -31,7 +31,8 @@ bool begins_with_one_of(std::string_view name, const auto& beginnings) {
 // Threads of a rank are bound by the rank itself, which knows its neighbours and its device.
 StartLine mpirun_line(const StartRequest& request) {
   if (request.ranks == 0) throw UserError("mpirun needs to know how many ranks to start: give --ranks N");
-  StartLine line{.arguments = {"mpirun", "-np", std::to_string(request.ranks), "--bind-to", "none"},
+  StartLine line{.launcher = Launcher::mpirun,
+                 .arguments = {"mpirun", "-np", std::to_string(request.ranks), "--bind-to", "none"},
                  .variables = request.variables};
   for (const auto& [name, value] : request.variables) line.arguments.insert(line.arguments.end(), {"-x", name});
   line.arguments.insert(line.arguments.end(), request.worker.begin(), request.worker.end());
@@ -50,7 +51,8 @@ StartLine srun_line(const StartRequest& request) {
   const int64_t ranks = request.ranks > 0 ? request.ranks : slurm->tasks;
   if (ranks == 0)
     throw UserError(fmt::format("Slurm job {} does not say how many tasks it has: give --ranks N", slurm->job));
-  StartLine line{.arguments = {"srun", fmt::format("--ntasks={}", ranks), fmt::format("--mpi={}", request.slurm_mpi),
+  StartLine line{.launcher = Launcher::srun,
+                 .arguments = {"srun", fmt::format("--ntasks={}", ranks), fmt::format("--mpi={}", request.slurm_mpi),
                                "--kill-on-bad-exit=1", "--cpu-bind=none", "--export=ALL"},
                  .variables = request.variables};
   line.arguments.insert(line.arguments.end(), request.worker.begin(), request.worker.end());
@@ -64,7 +66,9 @@ Launcher chosen(const StartRequest& request) {
     throw UserError(fmt::format("this process is rank {} of {} already ({}); leave --launcher out",
                                 environment.rank->rank, environment.rank->size, environment.rank->launcher));
   if (request.launcher != Launcher::automatic) return request.launcher;
-  if (is_rank || !environment.slurm) return Launcher::here;
+  if (is_rank) return Launcher::here;
+  if (!environment.slurm)
+    return request.device == DeviceKind::cuda && request.ranks > 1 ? Launcher::processes : Launcher::here;
   return request.ranks > 1 || environment.slurm->tasks > 1 ? Launcher::srun : Launcher::here;
 }
 
@@ -74,7 +78,13 @@ StartLine start_line(const StartRequest& request) {
   switch (chosen(request)) {
     case Launcher::automatic:
     case Launcher::here:
-      return {.arguments = request.worker, .variables = {}};
+      return {.launcher = Launcher::here, .arguments = request.worker, .variables = {}};
+    case Launcher::processes:
+      if (request.device == DeviceKind::cpu)
+        throw UserError(
+            "--launcher processes starts one process per GPU, and these ranks compute on CPUs: processes of CPU ranks "
+            "need MPI (--launcher mpirun); without --launcher they are threads");
+      return {.launcher = Launcher::processes, .arguments = request.worker, .variables = {}};
     case Launcher::mpirun:
       return mpirun_line(request);
     case Launcher::srun:

@@ -54,11 +54,13 @@ std::string command_line(const std::vector<std::string>& arguments) {
   return fmt::format("GOMP_SPINCOUNT=\"${{GOMP_SPINCOUNT:-{}}}\" {}", kSpinCount, shell_line(arguments));
 }
 
+void default_spin_count() { setenv("GOMP_SPINCOUNT", kSpinCount, /*overwrite=*/0); }
+
 void become(const std::vector<std::string>& arguments) {
   std::vector<char*> pointers;
   for (const std::string& argument : arguments) pointers.push_back(const_cast<char*>(argument.c_str()));
   pointers.push_back(nullptr);
-  setenv("GOMP_SPINCOUNT", kSpinCount, /*overwrite=*/0);
+  default_spin_count();
   execv(pointers[0], pointers.data());
   throw UserError(fmt::format("{} cannot be started ({})", arguments[0], std::strerror(errno)));
 }

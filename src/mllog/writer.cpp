@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -88,6 +89,7 @@ void refuse_texts_of(std::string_view key, const Json& value) {
 struct Writer::State {
   std::string path;
   int file = -1;
+  off_t whole = 0;  // bytes of whole records in the file; of the thread
   std::thread thread;
   std::mutex mutex;
   std::condition_variable wake, progress;
@@ -118,7 +120,6 @@ static std::string write_whole(int file, std::string_view text) {
 }
 
 void Writer::State::run() {
-  off_t whole = 0;  // bytes of whole records in the file
   std::unique_lock lock(mutex);
   while (true) {
     wake.wait(lock, [&] { return stop || !queue.empty(); });
@@ -176,15 +177,50 @@ void Writer::State::add(std::string_view event_type, std::string_view key, const
   wake.notify_one();
 }
 
-Writer::Writer(const std::string& path) : state_(std::make_unique<State>()) {
-  state_->path = path;
-  state_->file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644);
-  if (state_->file < 0) {
-    if (errno == EEXIST)
-      throw UserError(
-          fmt::format("{}: exists already, and logs are never overwritten; choose another output folder", path));
+namespace {
+
+int open_new(const std::string& path) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644);
+  if (file >= 0) {
+    ::flock(file, LOCK_EX | LOCK_NB);  // nobody can hold it yet; a file system without locks is as good as before
+    return file;
+  }
+  if (errno == EEXIST)
     throw UserError(
-        fmt::format("{}: cannot make the log ({}); its folder must exist and be writable", path, std::strerror(errno)));
+        fmt::format("{}: exists already, and logs are never overwritten; choose another output folder", path));
+  throw UserError(
+      fmt::format("{}: cannot make the log ({}); its folder must exist and be writable", path, std::strerror(errno)));
+}
+
+// Bytes up to the last line feed.
+off_t whole_lines(int file, off_t size) {
+  char c = 0;
+  while (size > 0 && ::pread(file, &c, 1, size - 1) == 1 && c != '\n') --size;
+  return size;
+}
+
+int open_old(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
+  if (file < 0) throw UserError(fmt::format("{}: cannot go on with the log ({})", path, std::strerror(errno)));
+  if (::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    ::close(file);
+    throw UserError(fmt::format("{}: another process still writes this log; end it first", path));
+  }
+  return file;
+}
+
+}  // namespace
+
+Writer::Writer(const std::string& path, Start start) : state_(std::make_unique<State>()) {
+  state_->path = path;
+  state_->file = start == Start::make ? open_new(path) : open_old(path);
+  if (start == Start::append) {
+    const off_t size = ::lseek(state_->file, 0, SEEK_END);
+    state_->whole = whole_lines(state_->file, size);
+    if (state_->whole < size && ::ftruncate(state_->file, state_->whole) != 0) {
+      ::close(state_->file);
+      throw UserError(fmt::format("{}: half a line at its end cannot be taken away ({})", path, std::strerror(errno)));
+    }
   }
   state_->thread = std::thread([state = state_.get()] { state->run(); });
 }

@@ -54,12 +54,29 @@ TEST(StartLine, ChoosesByWhereItRuns) {
   EXPECT_EQ(line(Launcher::here, 8, kAllocation), line(Launcher::automatic, 8, {}));
 }
 
+// One process per GPU; in an allocation, or as somebody's rank already, that is another launcher's business.
+TEST(StartLine, StartsGpuRanksItself) {
+  StartRequest gpus = request(Launcher::automatic, 8, {});
+  gpus.device = DeviceKind::cuda;
+  EXPECT_EQ(start_line(gpus).launcher, Launcher::processes);
+  gpus.ranks = 1;
+  EXPECT_EQ(start_line(gpus).launcher, Launcher::here);
+  gpus.ranks = 8;
+  gpus.environment = kAllocation;
+  EXPECT_EQ(start_line(gpus).launcher, Launcher::srun);
+  gpus.environment = kRank;
+  EXPECT_EQ(start_line(gpus).launcher, Launcher::here);
+  EXPECT_EQ(start_line(request(Launcher::automatic, 8, {})).launcher, Launcher::here);
+  EXPECT_EQ(start_line(request(Launcher::mpirun, 8, {})).launcher, Launcher::mpirun);
+}
+
 TEST(StartLine, TakesThePlaceThatALauncherGave) {
   EXPECT_EQ(line(Launcher::automatic, 8, kRank), line(Launcher::automatic, 8, {}));
 }
 
 TEST(StartLine, SaysWhatContradictsItself) {
   EXPECT_EQ(error(Launcher::mpirun, 8, kRank), "this process is rank 3 of 8 already (Slurm); leave --launcher out");
+  EXPECT_NE(error(Launcher::processes, 2, {}).find("--launcher mpirun"), std::string::npos);
   EXPECT_EQ(error(Launcher::mpirun, 0, {}), "mpirun needs to know how many ranks to start: give --ranks N");
   EXPECT_EQ(error(Launcher::srun, 2, {}),
             "srun starts ranks inside a Slurm allocation, and SLURM_JOB_ID is not set: use salloc or sbatch");

@@ -6,17 +6,19 @@
 #include <utility>
 #include <vector>
 
+#include "timetrial/base/device_kind.h"
 #include "timetrial/config/environment.h"
 
 namespace timetrial::launch {
 
-// automatic: take the place a launcher gave this process; inside a Slurm allocation srun; else this process alone,
-// whose CPU ranks are threads.
-enum class Launcher { automatic, here, mpirun, srun };
+// automatic: take the place a launcher gave this process; inside a Slurm allocation srun; several GPU ranks elsewhere:
+// processes that this program starts itself; else this process alone, whose CPU ranks are threads.
+enum class Launcher { automatic, here, mpirun, srun, processes };
 
 struct StartRequest {
   Launcher launcher = Launcher::automatic;
-  int64_t ranks = 0;  // 0: not asked, so the job's own number of tasks counts
+  int64_t ranks = 0;                    // 0: not asked, so the job's own number of tasks counts
+  DeviceKind device = DeviceKind::cpu;  // what a rank computes on
   Environment environment;
   std::vector<std::string> worker;                             // the worker's path and arguments
   std::vector<std::pair<std::string, std::string>> variables;  // NAME, value: handed to every rank, each named
@@ -24,12 +26,14 @@ struct StartRequest {
 };
 
 struct StartLine {
+  Launcher launcher = Launcher::here;                          // never automatic
   std::vector<std::string> arguments;                          // [0] is found along PATH
   std::vector<std::pair<std::string, std::string>> variables;  // handed to the ranks by name
 };
 
-// Throws UserError when the request contradicts itself: a launcher inside another one's process, srun outside an
-// allocation, more ranks than the job has tasks, mpirun without a number of ranks.
+// For processes the line is the worker's, one for each rank (rank_processes.h). Throws UserError when the request
+// contradicts itself: a launcher inside another one's process, srun outside an allocation, more ranks than the job has
+// tasks, mpirun without a number of ranks, processes for CPU ranks.
 StartLine start_line(const StartRequest& request);
 
 // The variables of this process that ranks must see and a log records, sorted: names that begin with NCCL_, OMP_,

@@ -16,6 +16,9 @@ std::string shell_line(const std::vector<std::string>& arguments);
 // The line that does what become() does: shell_line with the environment that become() adds.
 std::string command_line(const std::vector<std::string>& arguments);
 
+// Sets GOMP_SPINCOUNT for this process and what it starts, unless it is set.
+void default_spin_count();
+
 // Replaces this process by the program arguments[0]. Returns only by throwing UserError when it cannot be started.
 [[noreturn]] void become(const std::vector<std::string>& arguments);
 

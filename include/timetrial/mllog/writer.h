@@ -24,10 +24,16 @@ namespace timetrial::mllog {
 //
 // Result readers of MLPerf search whole lines for a few words (kReservedWords), so a record that holds one of them
 // anywhere but as its own key is refused with UserError naming the word; so is the record token itself.
+//
+// As long as a Writer lives it holds an advisory lock (flock) on its file, where the file system has such locks.
 class Writer {
  public:
-  // Makes the file, not its folder. Throws UserError if the file exists or cannot be made.
-  explicit Writer(const std::string& path);
+  // make: the file, not its folder, must not be there yet. append: goes on with a log whose writer is gone; half a line
+  // at its end is taken away first.
+  enum class Start { make, append };
+  // Throws UserError if the file exists (make), is not there or belongs to a writer that still lives (append), or
+  // cannot be opened.
+  explicit Writer(const std::string& path, Start start = Start::make);
   // Writes what is queued. Reports a write failure that no call has thrown yet to the program's log; never throws.
   ~Writer();
   Writer(const Writer&) = delete;

@@ -1,0 +1,82 @@
+// The variables that environment.cpp places a rank by.
+// SPDX-License-Identifier: Apache-2.0
+#include "timetrial/launch/rank_processes.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <random>
+
+#include "timetrial/base/error.h"
+#include "timetrial/launch/worker_process.h"
+
+namespace timetrial::launch {
+
+namespace {
+
+using Variables = std::vector<std::pair<std::string, std::string>>;
+
+// `rank` and `local` as texts, because a shell loop has a variable there.
+Variables variables_of(const RankStart& start, const std::string& rank) {
+  const std::string size = std::to_string(start.ranks);
+  return {{"TIMETRIAL_RANK", rank},
+          {"TIMETRIAL_SIZE", size},
+          {"TIMETRIAL_LOCAL_RANK", rank},
+          {"TIMETRIAL_LOCAL_SIZE", size},
+          {"TIMETRIAL_RENDEZVOUS", fmt::format("127.0.0.1:{}", start.port)},
+          {"TIMETRIAL_RUN_ID", start.run_id}};
+}
+
+}  // namespace
+
+ReservedPort::ReservedPort() {
+  // Bound and never listening: the system gives the port to nobody else, while a socket that also says SO_REUSEADDR,
+  // as rank 0's does, may be bound to it and listen.
+  socket_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int yes = 1;
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_ANY);
+  socklen_t size = sizeof address;
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (socket_ < 0 || setsockopt(socket_, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
+      bind(socket_, generic, size) != 0 || getsockname(socket_, generic, &size) != 0) {
+    const int why = errno;
+    if (socket_ >= 0) close(socket_);
+    throw Error(fmt::format("no TCP port can be had for the ranks to meet ({})", std::strerror(why)));
+  }
+  number_ = ntohs(address.sin_port);
+}
+
+ReservedPort::~ReservedPort() { close(socket_); }
+
+std::string new_run_id() {
+  std::random_device entropy;
+  return fmt::format("timetrial {:08x}{:08x}", entropy(), entropy());
+}
+
+std::string rank_log_path(const std::string& folder, int rank) {
+  return fmt::format("{}/ranks/rank_{}.log", folder, rank);
+}
+
+std::vector<Program> rank_programs(const RankStart& start) {
+  std::vector<Program> programs;
+  for (int rank = 0; rank < start.ranks; ++rank)
+    programs.push_back({.name = fmt::format("rank {}", rank),
+                        .arguments = start.worker,
+                        .variables = variables_of(start, std::to_string(rank)),
+                        .output = rank == 0 ? "" : rank_log_path(start.folder, rank)});
+  return programs;
+}
+
+std::string text_of(const RankStart& start) {
+  std::string text = fmt::format("for rank in $(seq 0 {}); do ", start.ranks - 1);
+  for (const auto& [name, value] : variables_of(start, "$rank"))
+    text += fmt::format("{}={} ", name, value == "$rank" ? value : shell_line({value}));
+  return text + shell_line(start.worker) + " & done; wait";
+}
+
+}  // namespace timetrial::launch
