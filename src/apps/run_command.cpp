@@ -100,11 +100,11 @@ std::string text_of_start(const launch::StartLine& start, const StartFacts& fact
     case launch::Launcher::srun:
       return launch::text_of(start);
     case launch::Launcher::processes:
-      return launch::text_of(launch::RankStart{.worker = start.arguments,
-                                               .ranks = static_cast<int>(facts.ranks),
-                                               .port = launch::ReservedPort().number(),
-                                               .run_id = launch::new_run_id(),
-                                               .folder = facts.folder});
+      return launch::text_of(launch::ProcessStart{.worker = start.arguments,
+                                                  .ranks = static_cast<int>(facts.ranks),
+                                                  .port = launch::ReservedPort().number(),
+                                                  .run_id = launch::new_run_id(),
+                                                  .folder = facts.folder});
   }
   throw Error("a launcher that does not exist");
 }

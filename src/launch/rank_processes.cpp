@@ -20,7 +20,7 @@ namespace {
 using Variables = std::vector<std::pair<std::string, std::string>>;
 
 // `rank` and `local` as texts, because a shell loop has a variable there.
-Variables variables_of(const RankStart& start, const std::string& rank) {
+Variables variables_of(const ProcessStart& start, const std::string& rank) {
   const std::string size = std::to_string(start.ranks);
   return {{"TIMETRIAL_RANK", rank},
           {"TIMETRIAL_SIZE", size},
@@ -62,7 +62,7 @@ std::string rank_log_path(const std::string& folder, int rank) {
   return fmt::format("{}/ranks/rank_{}.log", folder, rank);
 }
 
-std::vector<Program> rank_programs(const RankStart& start) {
+std::vector<Program> rank_programs(const ProcessStart& start) {
   std::vector<Program> programs;
   for (int rank = 0; rank < start.ranks; ++rank)
     programs.push_back({.name = fmt::format("rank {}", rank),
@@ -72,7 +72,7 @@ std::vector<Program> rank_programs(const RankStart& start) {
   return programs;
 }
 
-std::string text_of(const RankStart& start) {
+std::string text_of(const ProcessStart& start) {
   std::string text = fmt::format("for rank in $(seq 0 {}); do ", start.ranks - 1);
   for (const auto& [name, value] : variables_of(start, "$rank"))
     text += fmt::format("{}={} ", name, value == "$rank" ? value : shell_line({value}));

@@ -23,7 +23,7 @@ class ReservedPort {
   int socket_ = -1, number_ = 0;
 };
 
-struct RankStart {
+struct ProcessStart {
   std::vector<std::string> worker;  // its path and arguments
   int ranks = 1;                    // all on this machine
   int port = 0;                     // where rank 0 will listen
@@ -36,10 +36,10 @@ std::string new_run_id();
 
 // One program per rank with TIMETRIAL_RANK, _SIZE, _LOCAL_RANK, _LOCAL_SIZE, _RENDEZVOUS and _RUN_ID. Rank 0 speaks to
 // the user, the others into their log files.
-std::vector<Program> rank_programs(const RankStart& start);
+std::vector<Program> rank_programs(const ProcessStart& start);
 
 // The same as one line that a POSIX shell reads, for all ranks.
-std::string text_of(const RankStart& start);
+std::string text_of(const ProcessStart& start);
 
 // The log file of a rank in a run's folder: "FOLDER/ranks/rank_3.log".
 std::string rank_log_path(const std::string& folder, int rank);
