@@ -41,17 +41,31 @@ void drop_file_caches() {
         fmt::format("--clear-caches: file caches cannot be dropped ({}); run as root", std::strerror(errno)));
 }
 
-void make_output_folder(const RunConfig& config) {
-  const std::filesystem::path folder = config.output.folder, copy = folder / "effective_config.json";
-  const auto refuse = [&](const std::string& why) {
-    throw ConfigError("/output/folder", fmt::format("\"{}\" {}", folder.string(), why));
-  };
+namespace {
+
+constexpr const char* kCopy = "effective_config.json";
+
+[[noreturn]] void refuse_folder(const RunConfig& config, const std::string& why) {
+  throw ConfigError("/output/folder", fmt::format("\"{}\" {}", config.output.folder, why));
+}
+
+}  // namespace
+
+void refuse_used_folder(const RunConfig& config) {
+  const std::filesystem::path folder = config.output.folder;
   std::error_code failure;
-  for (const std::filesystem::path& file : {folder / "result_0.txt", copy}) {
-    if (std::filesystem::exists(file, failure))
-      refuse(fmt::format("already holds a run ({}); give another folder, e.g. --set output.folder={}-2",
-                         file.filename().string(), folder.string()));
+  for (const char* file : {"result_0.txt", kCopy}) {
+    if (std::filesystem::exists(folder / file, failure))
+      refuse_folder(config, fmt::format("already holds a run ({}); give another folder, e.g. --set output.folder={}-2",
+                                        file, config.output.folder));
   }
+}
+
+void make_output_folder(const RunConfig& config) {
+  refuse_used_folder(config);
+  const std::filesystem::path folder = config.output.folder, copy = folder / kCopy;
+  const auto refuse = [&](const std::string& why) { refuse_folder(config, why); };
+  std::error_code failure;
   const bool made = std::filesystem::create_directories(folder, failure);
   if (failure) refuse(fmt::format("cannot be made ({}); give a folder that can", failure.message()));
   errno = 0;

@@ -8,12 +8,12 @@
 #include <atomic>
 
 #include "apps/exit_code.h"
+#include "apps/own_cores.h"
 #include "apps/start_check.h"
 #include "timetrial/base/identity.h"
 #include "timetrial/comm/controlled_bootstrap.h"
 #include "timetrial/comm/mpi.h"
 #include "timetrial/comm/thread_ranks.h"
-#include "timetrial/launch/binding.h"
 
 namespace timetrial::apps {
 
@@ -38,13 +38,6 @@ std::string affinity() {
   for (int core = 0; core < CPU_SETSIZE; ++core)
     if (CPU_ISSET(core, &set)) text += fmt::format("{},", core);
   return text;
-}
-
-// Ranks that a launcher left on the same cores share them out, each on its own memory node as far as that goes. Before
-// any thread computes, because threads inherit where their maker may run.
-void keep_to_own_cores(comm::Bootstrap& bootstrap) {
-  if (bootstrap.local_size() == 1 || ranks_on_same_cores(bootstrap) != bootstrap.local_size()) return;
-  launch::bind_to(launch::share_out_cores(bootstrap.local_size())[static_cast<size_t>(bootstrap.local_rank())]);
 }
 
 // A collective that gave up is an effect; what else ends a rank is a cause.
@@ -76,7 +69,7 @@ int as_process(const RunConfig& config, const Environment& environment, const Ma
                                       {.init = config.cluster.init_deadline, .call = config.cluster.step_deadline});
   try {
     check_same_start(config, bootstrap);
-    keep_to_own_cores(bootstrap);
+    keep_to_own_cores(config, bootstrap);
     const int code = rank(bootstrap);
     bootstrap.leave();
     return code;

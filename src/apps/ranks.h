@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "timetrial/base/error.h"
 #include "timetrial/comm/bootstrap.h"
 #include "timetrial/config/environment.h"
 #include "timetrial/config/run_config.h"

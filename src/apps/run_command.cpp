@@ -174,6 +174,7 @@ void add_run_command(CLI::App& app, int& exit_code) {
       ->type_name("auto|here|mpirun|srun|processes");
   command->callback([arguments, &exit_code] {
     const std::vector<std::string> worker = worker_line(*arguments);
+    launch::default_spin_count();  // before the variables for ranks are looked up
     const auto [code, facts] = facts_of(*arguments, worker);
     exit_code = code;
     if (code != 0) return;

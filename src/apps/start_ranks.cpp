@@ -59,7 +59,6 @@ int start_and_stay(const launch::StartLine& start, const StartFacts& facts) {
   const std::string log = facts.folder + "/result_0.txt";
   std::error_code ignored;
   const bool somebody_elses = std::filesystem::exists(log, ignored);  // the run will be refused
-  launch::default_spin_count();
   launch::Supervision supervision;
   supervision.grace = facts.step_deadline + kMargin;
   std::optional<launch::ReservedPort> port;

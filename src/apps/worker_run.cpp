@@ -8,11 +8,13 @@
 #include <random>
 
 #include "apps/compute_device.h"
+#include "apps/environment_record.h"
 #include "apps/exit_code.h"
 #include "apps/outcome.h"
 #include "apps/plan_print.h"
 #include "apps/plan_ranks.h"
 #include "apps/preflight.h"
+#include "apps/rank_log.h"
 #include "apps/rank_watch.h"
 #include "apps/start_check.h"
 #include "apps/worker_profile.h"
@@ -57,24 +59,6 @@ std::unique_ptr<Workload> find_workload(const std::string& name) {
 int64_t drawn_seed() {
   std::random_device entropy;
   return static_cast<int64_t>(entropy() % 0xFFFFFFFFU) + 1;
-}
-
-Device device_of(const RunConfig& config, int local_rank) {
-  if (config.device.kind == DeviceKind::cpu) return {};
-  if (!build::has_cuda)
-    throw ConfigError("/device/kind",
-                      "this program was built without CUDA; build it with --preset cuda or use \"cpu\"");
-  if (device_count(DeviceKind::cuda) == 0)
-    throw ConfigError("/device/kind",
-                      "no CUDA device can be used on this machine (nvidia-smi lists them); use \"cpu\"");
-  if (config.device.dtype == DType::f64)
-    throw ConfigError("/device/dtype", "CUDA computes in f32 and bf16; f64 is for the CPU alone");
-  if (local_rank >= device_count(DeviceKind::cuda))
-    throw ConfigError("/device/kind",
-                      fmt::format("rank {} of this host has no CUDA device of its own, there are {}; start "
-                                  "as many ranks per host as there are devices",
-                                  local_rank, device_count(DeviceKind::cuda)));
-  return {.kind = config.device.kind, .index = local_rank};
 }
 
 // The CPU's own profile needs no outside program.
@@ -169,7 +153,8 @@ struct Rank {
 
 // What every run does first: threads, seed, platform, and the refusal of what this machine cannot hold or read. Nothing
 // is written before all ranks are through.
-Rank prepare(RunConfig config, const Workload& workload, comm::Bootstrap& bootstrap, bool trains) {
+Rank prepare(RunConfig config, const Workload& workload, const RunOptions& options, comm::Bootstrap& bootstrap,
+             RankLog& own) {
   Rank rank;
   rank.first = bootstrap.rank() == 0;
   for (const auto& warning :
@@ -180,13 +165,21 @@ Rank prepare(RunConfig config, const Workload& workload, comm::Bootstrap& bootst
   if (config.train.seed == 0)
     config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
   if (config.submission.platform.empty()) config.submission.platform = bootstrap.all_gather(processor_name()).front();
+  for (const std::string& line : check_hosts(config, options.environment, bootstrap, rank.device))
+    rank.warnings.push_back(line);
+  for (const std::string& line : rank.warnings) own.warn(line);
   check_memory(plan_memory(*workload.make_model(config, rank.device), config), config, bootstrap.local_size());
   check_checkpoint(config, workload, config.data.checkpoint);
+  if (config.device.kind == DeviceKind::cuda && bootstrap.size() > 1) {
+    refuse_used_folder(config);
+    set_nccl_output(config.output.folder, bootstrap.rank());
+    own.open(config.output.folder);  // before NCCL, because that is where starts go wrong
+  }
   rank.mesh = std::make_unique<ProcessMesh>(
       config.parallel,
       bootstrap.make_world(rank.device, {.init = config.cluster.init_deadline, .call = config.cluster.init_deadline}));
   IndexedDataSpec spec = data_spec(config, rank.mesh->data_rank());
-  if (!trains) spec.training_samples = 0;
+  if (options.evaluate_only) spec.training_samples = 0;
   rank.data = std::make_unique<IndexedDataProvider>(spec);
   bootstrap.all_gather("ready");
   rank.config = std::move(config);
@@ -194,24 +187,32 @@ Rank prepare(RunConfig config, const Workload& workload, comm::Bootstrap& bootst
 }
 
 // The folder and the log of the run; on ranks after the first a log that writes nothing.
-std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches) {
+std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches, comm::Bootstrap& bootstrap, RankLog& own) {
+  const Json environment = gather_environment(bootstrap);
+  const std::string& folder = rank.config.output.folder;
+  if (rank.first) make_output_folder(rank.config);
+  bootstrap.all_gather("output folder made");
+  own.open(folder);
   if (!rank.first) return std::make_unique<RunLog>();
-  make_output_folder(rank.config);
   auto log = std::make_unique<RunLog>(rank.config);
   log->init_start(clear_caches);
   log->configuration(rank.config, rank.data->training_samples());
   for (const std::string& warning : rank.warnings) log->warning(warning);
+  log->environment(write_environment(environment, folder), static_cast<int64_t>(environment["rank_0"].size()),
+                   static_cast<int64_t>(environment["differences"].size()));
   return log;
 }
 
 // The log of an evaluation alone has no training in it, says so, and never claims success.
 int evaluate_rank(const RunConfig& asked, const Workload& workload, const RunOptions& options,
-                  const std::atomic<int>& interrupt, comm::Bootstrap& bootstrap) {
-  Rank rank = prepare(asked, workload, bootstrap, false);
+                  const std::atomic<int>& interrupt, comm::Bootstrap& bootstrap, RankLog& own) {
+  Rank rank = prepare(asked, workload, options, bootstrap, own);
   const RunConfig& config = rank.config;
   if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
-  const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches);
-  log_device(look_at(rank.device), *log);
+  const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches, bootstrap, own);
+  const ComputeDevice compute = look_at(rank.device);
+  log_device(compute, *log);
+  own.say(describe(rank.device, compute));
   log->evaluation_only();
   const auto model = workload.make_model(config, rank.device);
   Executor executor(*model, config, rank.device, rank.mesh.get());
@@ -258,9 +259,9 @@ int evaluate_rank(const RunConfig& asked, const Workload& workload, const RunOpt
 }
 
 int train_rank(const RunConfig& asked, const Workload& workload, const RunOptions& options,
-               const std::atomic<int>& interrupt, comm::Bootstrap& bootstrap) {
+               const std::atomic<int>& interrupt, comm::Bootstrap& bootstrap, RankLog& own) {
   check_trace(asked, options.trace_steps);
-  Rank rank = prepare(asked, workload, bootstrap, true);
+  Rank rank = prepare(asked, workload, options, bootstrap, own);
   const RunConfig& config = rank.config;
   // Before the output folder: a refused run leaves nothing behind.
   if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
@@ -271,7 +272,8 @@ int train_rank(const RunConfig& asked, const Workload& workload, const RunOption
   auto reporter = rank.first ? make_progress(config, stderr) : make_silence();
   if (rank.first && !options.metrics.empty())
     reporter = make_metrics(options.metrics, utilization, std::move(reporter));
-  const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches);
+  const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches, bootstrap, own);
+  own.say(describe(rank.device, compute));
   const bool benchmark = is_benchmark(workload);
   if (!benchmark) log->warning(fmt::format("{} is no MLPerf benchmark, and no result", config.workload));
   log_device(compute, *log);
@@ -281,6 +283,7 @@ int train_rank(const RunConfig& asked, const Workload& workload, const RunOption
     watch = watching.get();
     reporter = std::move(watching);
   }
+  reporter = std::make_unique<LoggedReports>(own, std::move(reporter));
   reporter = std::make_unique<RankWatch>(bootstrap, *rank.mesh, std::move(reporter));
 
   Executor executor(*model, config, rank.device, rank.mesh.get());
@@ -290,6 +293,10 @@ int train_rank(const RunConfig& asked, const Workload& workload, const RunOption
   Trainer trainer(config, executor, *rank.data, *log, *reporter, interrupt);
   trainer.trace_steps(options.trace_steps);
   const RunResult result = trainer.run();
+  own.phase("after the run");
+  own.say(fmt::format("{} steps, {} samples, last evaluation loss {:.6f}", result.steps, result.samples,
+                      result.evaluation_loss));
+  if (watch) own.say(watch->summary());
   if (!rank.first) return exit_code_of(result, true);
 
   save_checkpoint(executor, config, workload);  // after the clock has stopped
@@ -315,17 +322,19 @@ int evaluate_only(const RunConfig& config, const Workload& workload, const RunOp
   if (config.data.checkpoint.empty())
     throw UserError("--eval-only needs weights: give --checkpoint DIR, a folder of safetensors");
   require_trainable(config.parallel);
-  return on_every_rank(config, options.environment, options.processes, [&](comm::Bootstrap& bootstrap) {
-    return evaluate_rank(config, workload, options, interrupt, bootstrap);
-  });
+  return on_every_rank(config, options.environment, options.processes,
+                       logged([&](comm::Bootstrap& bootstrap, RankLog& own) {
+                         return evaluate_rank(config, workload, options, interrupt, bootstrap, own);
+                       }));
 }
 
 int train(const RunConfig& config, const Workload& workload, const RunOptions& options,
           const std::atomic<int>& interrupt) {
   require_trainable(config.parallel);
-  return on_every_rank(config, options.environment, options.processes, [&](comm::Bootstrap& bootstrap) {
-    return train_rank(config, workload, options, interrupt, bootstrap);
-  });
+  return on_every_rank(config, options.environment, options.processes,
+                       logged([&](comm::Bootstrap& bootstrap, RankLog& own) {
+                         return train_rank(config, workload, options, interrupt, bootstrap, own);
+                       }));
 }
 
 int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interrupt) {
@@ -352,7 +361,8 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
     if (config.device.kind == DeviceKind::cuda)
       throw ConfigError("/device/kind", "profile times ops on the CPU alone; use \"cpu\"");
     const auto alone = comm::make_single_bootstrap();
-    const Rank rank = prepare(config, *workload, *alone, true);
+    RankLog own(*alone);
+    const Rank rank = prepare(config, *workload, {}, *alone, own);
     return profile(rank.config, *workload, *rank.data, arguments.profile, arguments.json);
   }
   if (!arguments.verify_checkpoint.empty()) return verify_checkpoint(config, *workload, arguments.verify_checkpoint);
@@ -360,6 +370,7 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
                            .json = arguments.json,
                            .metrics = arguments.metrics,
                            .trace_steps = arguments.trace_steps,
+                           .evaluate_only = arguments.evaluate_only,
                            .environment = environment};
   if (!arguments.plan && arguments.evaluate_only) return evaluate_only(config, *workload, options, interrupt);
   // A dry run is refused as the run would be; a plan shows whatever was asked for.
@@ -375,14 +386,14 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   const int neighbours = std::min(config.cluster.ranks_per_host, config.parallel.world_size());
   set_threads(config, {.ranks_on_cores = neighbours, .print = false});
   const auto model = workload->make_model(config, device_of(config, 0));
-  if (arguments.json) {
-    Json plan = plan_json(config, *model);
-    if (!arguments.command.empty()) plan["command"] = arguments.command;
-    fmt::print("{}\n", plan.dump(2));
-  } else {
-    fmt::print("{}", plan_text(config, *model));
-    if (!arguments.command.empty()) fmt::print("Command\n  {}\n", arguments.command);
+  Json plan = plan_json(config, *model);
+  std::string text = plan_text(config, *model);
+  if (!arguments.command.empty()) {
+    add_host(config, plan, text);
+    plan["command"] = arguments.command;
+    text += fmt::format("Command\n  {}\n", arguments.command);
   }
+  fmt::print("{}{}", arguments.json ? plan.dump(2) : text, arguments.json ? "\n" : "");
   return kSuccess;
 }
 

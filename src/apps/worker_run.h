@@ -34,9 +34,10 @@ struct WorkerArguments {
 
 struct RunOptions {
   bool clear_caches = false;
-  bool json = false;             // the outcome as one JSON object instead of a sentence
-  std::string metrics = {};      // file for step metrics; empty: none
-  int64_t trace_steps = 0;       // to bracket for an outside profiler
+  bool json = false;         // the outcome as one JSON object instead of a sentence
+  std::string metrics = {};  // file for step metrics; empty: none
+  int64_t trace_steps = 0;   // to bracket for an outside profiler
+  bool evaluate_only = false;
   Environment environment = {};  // who started this process
   // What several processes talk through. Tests put one in between that fails on purpose.
   MakeBootstrap processes = comm::make_mpi_bootstrap;

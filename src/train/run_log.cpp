@@ -106,6 +106,12 @@ void RunLog::warning(const std::string& text) {
   if (writer_) writer_->event("timetrial_warning", text);
 }
 
+void RunLog::environment(const std::string& file, int64_t variables, int64_t ranks_that_differ) {
+  if (!writer_) return;
+  writer_->event("timetrial_environment",
+                 {{"file", file}, {"variables", variables}, {"ranks_that_differ", ranks_that_differ}});
+}
+
 void RunLog::libraries(const std::vector<std::string>& choices) {
   if (!writer_) return;
   for (const std::string& line : choices) writer_->event("timetrial_library", line);

@@ -32,6 +32,9 @@ class RunLog {
   void evaluation_only();  // says that this log is of an evaluation alone
   // Something the user should know of this run; the same that is printed.
   void warning(const std::string& text);
+  // Where the environment variables of all ranks stand: a file beside the log, how many rank 0 has, and how many ranks
+  // have others.
+  void environment(const std::string& file, int64_t variables, int64_t ranks_that_differ);
   // Model::choices, once per run.
   void libraries(const std::vector<std::string>& choices);
   void init_stop();
