@@ -43,7 +43,7 @@ std::optional<Space> space_of(const std::string& path) {
   while (!folder.empty() && folder != folder.parent_path() && !std::filesystem::exists(folder, failure))
     folder = folder.parent_path();
   struct statvfs system {};
-  if (statvfs(folder.c_str(), &system) != 0) return std::nullopt;
+  if (statvfs(folder.c_str(), &system) != 0 || system.f_blocks == 0) return std::nullopt;  // /proc has none
   return Space{.all = uint64_t{system.f_blocks} * system.f_frsize, .free = uint64_t{system.f_bavail} * system.f_frsize};
 }
 

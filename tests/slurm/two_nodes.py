@@ -2,8 +2,10 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import json
 import os
 import pathlib
+import shlex
 import sys
 import unittest
 
@@ -56,6 +58,21 @@ class Slurm(Case):
         done = self.slurm("srun", *TASKS, "--mpi=pmix", BIN / "timetrial-worker", config, "--ranks", 2)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertEqual(done.stdout.count("not reached within the step limit"), 1, done.stdout)
+
+    def test_timetrial_run_becomes_srun(self):
+        """Inside the allocation, without --launcher; both ranks leave their logs, and the environment is Slurm's."""
+        config = self.config()
+        done = self.slurm("sbatch", "--wait", *TASKS, f"--output={self.folder}/job.out", "--wrap",
+                          shlex.join(["timetrial", "run", str(config), "--ranks", "2"]))
+        output = (self.folder / "job.out").read_text(encoding="utf-8")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr + output)
+        self.assertEqual(output.count("not reached within the step limit"), 1, output)
+        for rank in range(2):
+            text = (self.folder / f"run/ranks/rank_{rank}.log").read_text(encoding="utf-8")
+            self.assertIn(f"rank {rank} of 2, ", text)
+            self.assertIn("end: exit code 1 ", text)
+        record = json.loads((self.folder / "run/environment.json").read_text(encoding="utf-8"))
+        self.assertEqual((record["ranks"], record["rank_0"]["SLURM_STEP_NUM_TASKS"]), (2, "2"))
 
     def test_one_rank_jobs_are_recognised(self):
         """srun without PMI: MPI would see two jobs of one rank each."""
