@@ -35,14 +35,14 @@ if [ ! -f "$root/data/gcide/gcide-validation.idx" ]; then
   prepare_gcide
 fi
 # Without MPI, whose libraries belong to the machine's own mpirun.
-build_preset bundle timetrial timetrial-worker op_times "${tests[@]}"
+build_preset bundle timetrial timetrial-worker op_times test_comm_nccl "${tests[@]}"
 
 if [ -e "$output" ]; then
   [ -f "$output/bundle.json" ] || fail "$output exists and is no bundle; name another folder"
   rm -r "$output"
 fi
 mkdir -p "$output"/{bin,lib,configs,data/gcide}
-for program in timetrial timetrial-worker op_times "${tests[@]}"; do
+for program in timetrial timetrial-worker op_times test_comm_nccl "${tests[@]}"; do
   cp "$root/build/cuda-bundle/bin/$program" "$output/bin/"
 done
 

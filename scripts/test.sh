@@ -62,8 +62,9 @@ if command -v nvcc >/dev/null; then
   # Compiles and links the CUDA side; its device tests run where there is a GPU and are skipped elsewhere.
   # Registers that spill fail this build (cmake/Layer.cmake).
   need_cuda_headers
-  build_preset cuda test_ops test_gpt_oss_20b timetrial-worker
+  build_preset cuda test_ops test_gpt_oss_20b test_comm_nccl timetrial-worker
   run_tests cuda -L ops
+  run_tests cuda -R CommNccl
   run_tests cuda -L gpt_oss_20b -R DeviceSteps
 else
   say "no nvcc: the CUDA preset is not built"

@@ -51,6 +51,25 @@ for program in test_device test_ops test_gpt_oss_20b; do
   fi
 done
 
+# nccl_suite RANKS: the communicator suite on so many processes, each a host of its own to NCCL, so that they may share a GPU.
+nccl_suite() {
+  local rank code=0 pids=() port=$((20000 + RANDOM % 20000))
+  for ((rank = 0; rank < $1; ++rank)); do
+    RANK=$rank WORLD_SIZE=$1 LOCAL_RANK=$rank LOCAL_WORLD_SIZE=$1 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port NCCL_HOSTID=rank$rank NCCL_SOCKET_IFNAME=lo \
+      timeout 300 "$bundle/bin/test_comm_nccl" >"$results/nccl-$1-rank$rank.log" 2>&1 &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || code=1; done
+  return "$code"
+}
+for ranks in 1 2 4; do
+  if nccl_suite "$ranks"; then
+    ran=$((ran + $(passed_tests "$results/nccl-$ranks-rank0.log")))
+  else
+    failures+=("NCCL with $ranks ranks (see nccl-$ranks-rank*.log)")
+  fi
+done
+
 if [ "$sanitizer_seconds" -eq 0 ]; then
   notes+=("compute-sanitizer not asked for")
 elif ! sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null); then
