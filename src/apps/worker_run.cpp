@@ -160,18 +160,14 @@ Rank prepare(RunConfig config, const Workload& workload, const RunOptions& optio
   for (const auto& warning :
        {set_threads(config, {.ranks_on_cores = ranks_on_same_cores(bootstrap), .print = rank.first}),
         compare_clocks(bootstrap)})
-    if (warning) {
-      rank.warnings.push_back(*warning);
-      own.warn(*warning);
-    }
+    if (warning) rank.warnings.push_back(*warning);
   rank.device = device_of(config, bootstrap.local_rank());
   if (config.train.seed == 0)
     config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
   if (config.submission.platform.empty()) config.submission.platform = bootstrap.all_gather(processor_name()).front();
-  for (const std::string& line : check_hosts(config, options.environment, bootstrap, rank.device)) {
+  for (const std::string& line : check_hosts(config, options.environment, bootstrap, rank.device))
     rank.warnings.push_back(line);
-    own.warn(line);
-  }
+  for (const std::string& line : rank.warnings) own.warn(line);
   check_memory(plan_memory(*workload.make_model(config, rank.device), config), config, bootstrap.local_size());
   check_checkpoint(config, workload, config.data.checkpoint);
   if (config.device.kind == DeviceKind::cuda && bootstrap.size() > 1) {
