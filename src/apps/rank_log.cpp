@@ -8,11 +8,15 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <utility>
 
 #include "apps/exit_code.h"
 #include "timetrial/base/clock.h"
 #include "timetrial/base/error.h"
 #include "timetrial/base/identity.h"
+#include "timetrial/comm/mpi.h"
+#include "timetrial/comm/nccl.h"
+#include "timetrial/device/sensors.h"
 #include "timetrial/launch/binding.h"
 #include "timetrial/launch/rank_processes.h"
 
@@ -22,6 +26,12 @@ RankLog::RankLog(const comm::Bootstrap& bootstrap)
     : rank_(bootstrap.rank()), started_(monotonic_seconds()), phase_started_(started_) {
   say(fmt::format("rank {} of {}, {} of {} on host {}, process {}, {}", bootstrap.rank(), bootstrap.size(),
                   bootstrap.local_rank(), bootstrap.local_size(), host_name(), getpid(), launch::own_place()));
+  std::string libraries;
+  for (const auto& [name, version] : {std::pair<const char*, std::string>{"MPI", comm::mpi_version()},
+                                      {"NCCL", comm::nccl_version()},
+                                      {"CUDA", cuda_runtime_version()}})
+    libraries += fmt::format("{}{} {}", libraries.empty() ? "" : ", ", name, version.empty() ? "none" : version);
+  say("libraries: " + libraries);
   phase("preparing");
 }
 

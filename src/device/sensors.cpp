@@ -179,6 +179,14 @@ DeviceIdentity cuda_identity(Device device) {
   throw Error(fmt::format("{} has no CUDA properties", device.text()));
 }
 
+std::string cuda_runtime_version() {
+  if constexpr (build::has_cuda) {
+    const int version = cuda::runtime_version();
+    return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+  }
+  return "";
+}
+
 size_t free_memory(Device device) {
   if constexpr (build::has_cuda) {
     if (device.kind == DeviceKind::cuda) return cuda::free_memory(device.index);

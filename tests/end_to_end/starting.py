@@ -30,7 +30,7 @@ class Starting(Case):
         for rank in (0, 1):
             text = self.rank_log(rank)
             self.assertRegex(text, rf"^\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{{3}} info: rank {rank} of 2, {rank} of 2 on host \S+, process \d+, hardware threads")
-            for part in (r"info: cpu: .*, 1 threads", r"warm-up on synthetic data \(preparing took \d+\.\d{3} s\)", r"training \(warm-up .* took",
+            for part in (r"info: libraries: MPI \S.*, NCCL \S+, CUDA \S+", r"info: cpu: .*, 1 threads", r"warm-up on synthetic data \(preparing took \d+\.\d{3} s\)", r"training \(warm-up .* took",
                          r"evaluation after 16 samples: loss \d", r"4 steps, 32 samples, last evaluation loss \d", r"end: exit code 1 \("):
                 self.assertTrue(re.search(part, text), (part, text))
         self.assertNotIn("rank 1", done.stdout + done.stderr)  # rank 0 prints

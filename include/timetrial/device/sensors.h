@@ -55,6 +55,8 @@ class DeviceSensors {
 
 // From the CUDA runtime alone: name, capability, memory, ECC. Throws Error for a device that is none.
 DeviceIdentity cuda_identity(Device device);
+// "13.0", of the CUDA runtime that this program was built with; empty in a build without CUDA.
+std::string cuda_runtime_version();
 // Bytes of a CUDA device that nobody holds now. Throws Error for the CPU.
 size_t free_memory(Device device);
 // "0000:1b:00.0".

@@ -132,6 +132,8 @@ size_t free_memory(int device) {
   return free;
 }
 
+int runtime_version() { return CUDART_VERSION; }
+
 void profiler_start() { TIMETRIAL_CUDA(cudaProfilerStart()); }
 void profiler_stop() { TIMETRIAL_CUDA(cudaProfilerStop()); }
 

@@ -28,6 +28,7 @@ struct Properties {
 Properties properties(int device);
 std::string pci_bus_id(int device);
 size_t free_memory(int device);
+int runtime_version();  // 13000 for 13.0
 void push_range(const char* name, int64_t number);
 void pop_range();
 // What Nsight records with --capture-range=cudaProfilerApi.
