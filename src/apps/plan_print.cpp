@@ -17,7 +17,7 @@ namespace {
 MemoryLimit limit_of(const RunConfig& config) {
   const Device device{.kind = config.device.kind};
   if (device.kind == DeviceKind::cpu) return memory_limit();
-  return {.bytes = free_memory(device), .of = device.text()};
+  return {.bytes = room_on(device).free, .of = device.text()};
 }
 
 int64_t evaluations_at_most(const RunConfig& config) {

@@ -1,33 +1,22 @@
-// Config -> workload -> data -> memory -> Trainer -> checked log -> one line.
+// Arguments -> configuration and workload -> the kind of run that was asked for.
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/worker_run.h"
 
 #include <fmt/ranges.h>
-#include <cmath>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "apps/compute_device.h"
-#include "apps/environment_record.h"
+#include "apps/evaluate_run.h"
 #include "apps/exit_code.h"
-#include "apps/outcome.h"
 #include "apps/plan_print.h"
 #include "apps/plan_ranks.h"
 #include "apps/preflight.h"
-#include "apps/rank_log.h"
-#include "apps/rank_watch.h"
-#include "apps/start_check.h"
+#include "apps/rank_setup.h"
+#include "apps/train_run.h"
 #include "apps/worker_profile.h"
-#include "timetrial/base/build.h"
-#include "timetrial/base/clock.h"
-#include "timetrial/base/identity.h"
 #include "timetrial/config/config_file.h"
 #include "timetrial/config/environment.h"
 #include "timetrial/config/start_facts.h"
-#include "timetrial/data/indexed_data_provider.h"
-#include "timetrial/train/device_watch.h"
-#include "timetrial/train/metrics.h"
-#include "timetrial/train/trainer.h"
 #include "timetrial/train/weights.h"
 #include "workloads/deepseekv3_671b/workload.h"
 #include "workloads/gpt_oss_20b/workload.h"
@@ -55,41 +44,6 @@ std::unique_ptr<Workload> find_workload(const std::string& name) {
                                                              : ", did you mean \"" + nearest + "\"?"));
 }
 
-// Seeds come from the operating system's entropy unless the user gave one (rules: one per run, never chosen by result).
-int64_t drawn_seed() {
-  std::random_device entropy;
-  return static_cast<int64_t>(entropy() % 0xFFFFFFFFU) + 1;
-}
-
-// The CPU's own profile needs no outside program.
-void check_trace(const RunConfig& config, int64_t steps) {
-  if (steps > 0 && config.device.kind == DeviceKind::cpu)
-    throw ConfigError("/device/kind",
-                      "--trace-steps brackets steps for Nsight on \"cuda\"; on the CPU use timetrial profile");
-}
-
-// Weights come from the checkpoint that the run names, if it names one.
-void choose_weights(Executor& executor, const RunConfig& config, const Workload& workload) {
-  if (config.data.checkpoint.empty()) return;
-  executor.start_from([&config, &workload](ParameterStore& store, StreamRef stream) {
-    load_weights(store, workload.checkpoint_format(config), config.data.checkpoint, stream);
-  });
-}
-
-// A checkpoint that does not fit is refused before anything is written; only headers are read here.
-void check_checkpoint(const RunConfig& config, const Workload& workload, const std::string& folder) {
-  if (folder.empty()) return;
-  const std::vector<std::string> wrong =
-      checkpoint::problems(workload.checkpoint_format(config), checkpoint::CheckpointFolder(folder));
-  if (wrong.empty()) return;
-  throw UserError(wrong.size() == 1 ? wrong.front()
-                                    : fmt::format("{} ({} problems in all; timetrial checkpoint verify lists them)",
-                                                  wrong.front(), wrong.size()));
-}
-
-// A workload without rules, such as the null one, is none.
-bool is_benchmark(const Workload& workload) { return !workload.benchmark()["mlperf"]["benchmark"].is_null(); }
-
 // The referee at the gate: a run that claims the full benchmark and cannot be it does not start.
 void refuse_rule_breaches(const std::vector<std::string>& breaches) {
   if (breaches.empty()) return;
@@ -107,31 +61,6 @@ int verify_checkpoint(const RunConfig& config, const Workload& workload, const s
   return wrong.empty() ? kSuccess : kFailedCheck;
 }
 
-void save_checkpoint(Executor& executor, const RunConfig& config, const Workload& workload) {
-  if (config.output.checkpoint.empty()) return;
-  save_weights(executor.parameters(), workload.checkpoint_format(config),
-               {.folder = config.output.checkpoint, .type = checkpoint::stored_type_of(config.output.checkpoint_type)},
-               executor.stream());
-}
-
-IndexedDataSpec data_spec(const RunConfig& config, int data_rank) {
-  return {.train_prefixes = config.data.train,
-          .train_weights = config.data.train_weights,
-          .validation_prefix = config.data.validation,
-          .sequence_length = config.model.sequence_length,
-          .vocabulary = config.model.vocabulary,
-          .global_batch = config.train.global_batch,
-          .micro_batch = config.train.micro_batch,
-          .training_samples = config.train.max_steps * config.train.global_batch,
-          .evaluation_samples = config.evaluation.samples,
-          .evaluation_batch = config.train.micro_batch * config.parallel.data,
-          .seed = static_cast<uint32_t>(config.train.seed),
-          .dp_rank = data_rank,
-          .dp_size = config.parallel.data,
-          .training_sampler = config.train.sampler,
-          .evaluation_order = config.evaluation.order};
-}
-
 // Data-parallel ranks where so many are there in all.
 int data_ranks(const ParallelPlan& plan, int64_t ranks) {
   const int64_t others = int64_t{plan.tensor} * plan.pipeline * plan.context;
@@ -141,201 +70,7 @@ int data_ranks(const ParallelPlan& plan, int64_t ranks) {
                               std::max<int64_t>(ranks / others, 1) * others, (ranks / others + 1) * others));
 }
 
-// What a rank is made of before its log and its model are.
-struct Rank {
-  RunConfig config;  // seed and platform filled in, the same on all ranks
-  Device device;
-  std::vector<std::string> warnings;
-  std::unique_ptr<ProcessMesh> mesh;
-  std::unique_ptr<DataProvider> data;
-  bool first = true;  // prints, logs and saves for all
-};
-
-// What every run does first: threads, seed, platform, and the refusal of what this machine cannot hold or read. Nothing
-// is written before all ranks are through.
-Rank prepare(RunConfig config, const Workload& workload, const RunOptions& options, comm::Bootstrap& bootstrap,
-             RankLog& own) {
-  Rank rank;
-  rank.first = bootstrap.rank() == 0;
-  for (const auto& warning :
-       {set_threads(config, {.ranks_on_cores = ranks_on_same_cores(bootstrap), .print = rank.first}),
-        compare_clocks(bootstrap)})
-    if (warning) rank.warnings.push_back(*warning);
-  rank.device = device_of(config, bootstrap.local_rank());
-  if (config.train.seed == 0)
-    config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
-  if (config.submission.platform.empty()) config.submission.platform = bootstrap.all_gather(processor_name()).front();
-  for (const std::string& line : check_hosts(config, options.environment, bootstrap, rank.device))
-    rank.warnings.push_back(line);
-  for (const std::string& line : rank.warnings) own.warn(line);
-  check_memory(plan_memory(*workload.make_model(config, rank.device), config), config, bootstrap.local_size());
-  check_checkpoint(config, workload, config.data.checkpoint);
-  if (config.device.kind == DeviceKind::cuda && bootstrap.size() > 1) {
-    refuse_used_folder(config);
-    set_nccl_output(config.output.folder, bootstrap.rank());
-    own.open(config.output.folder);  // before NCCL, because that is where starts go wrong
-  }
-  rank.mesh = std::make_unique<ProcessMesh>(
-      config.parallel,
-      bootstrap.make_world(rank.device, {.init = config.cluster.init_deadline, .call = config.cluster.init_deadline}));
-  IndexedDataSpec spec = data_spec(config, rank.mesh->data_rank());
-  if (options.evaluate_only) spec.training_samples = 0;
-  rank.data = std::make_unique<IndexedDataProvider>(spec);
-  bootstrap.all_gather("ready");
-  rank.config = std::move(config);
-  return rank;
-}
-
-// The folder and the log of the run; on ranks after the first a log that writes nothing.
-std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches, comm::Bootstrap& bootstrap, RankLog& own) {
-  const Json environment = gather_environment(bootstrap);
-  const std::string& folder = rank.config.output.folder;
-  if (rank.first) make_output_folder(rank.config);
-  bootstrap.all_gather("output folder made");
-  own.open(folder);
-  if (!rank.first) return std::make_unique<RunLog>();
-  auto log = std::make_unique<RunLog>(rank.config);
-  log->init_start(clear_caches);
-  log->configuration(rank.config, rank.data->training_samples());
-  for (const std::string& warning : rank.warnings) log->warning(warning);
-  log->environment(write_environment(environment, folder), static_cast<int64_t>(environment["rank_0"].size()),
-                   static_cast<int64_t>(environment["differences"].size()));
-  return log;
-}
-
-// The log of an evaluation alone has no training in it, says so, and never claims success.
-int evaluate_rank(const RunConfig& asked, const Workload& workload, const RunOptions& options,
-                  const std::atomic<int>& interrupt, comm::Bootstrap& bootstrap, RankLog& own) {
-  Rank rank = prepare(asked, workload, options, bootstrap, own);
-  const RunConfig& config = rank.config;
-  if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
-  const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches, bootstrap, own);
-  const ComputeDevice compute = look_at(rank.device);
-  log_device(compute, *log);
-  own.say(describe(rank.device, compute));
-  log->evaluation_only();
-  const auto model = workload.make_model(config, rank.device);
-  Executor executor(*model, config, rank.device, rank.mesh.get());
-  log->libraries(model->choices());
-  choose_weights(executor, config, workload);
-  executor.initialize(static_cast<uint64_t>(config.train.seed));
-  log->init_stop();
-  log->run_start();
-  log->flush();
-  const double started = monotonic_seconds();
-  log->evaluation_start(0);
-  const std::optional<double> mean = evaluate_all(executor, *rank.data, config.model.sequence_length, interrupt);
-  if (!mean) {
-    log->run_stop("aborted", 0);
-    if (rank.first)
-      fmt::print("{}/{}  evaluation interrupted; the log is closed as aborted  log: {}\n", config.workload,
-                 config.variant, log->path());
-    return 128 + interrupt;
-  }
-  const double loss = *mean;
-  const double seconds = monotonic_seconds() - started;
-  log->evaluation_result({.step = 0, .samples = 0, .loss = loss, .seconds = seconds});
-  log->evaluation_stop(0);
-  log->run_stop("aborted", 0);
-  const int code = std::isfinite(loss) ? kSuccess : kFailedCheck;
-  if (!rank.first) return code;
-  if (options.json) {
-    fmt::print("{}\n", Json{{"schema", "timetrial.evaluation.1"},
-                            {"workload", config.workload},
-                            {"variant", config.variant},
-                            {"form", config.form},
-                            {"checkpoint", config.data.checkpoint},
-                            {"evaluation_loss", std::isfinite(loss) ? Json(loss) : Json(nullptr)},
-                            {"sequences", config.evaluation.samples},
-                            {"seconds", seconds},
-                            {"log", log->path()}}
-                           .dump(2));
-  } else {
-    fmt::print("{}/{}  evaluation loss {:.6f} over {} sequences of {} tokens in {:.1f} s  checkpoint: {}  log: {}\n",
-               config.workload, config.variant, loss, config.evaluation.samples, config.model.sequence_length, seconds,
-               config.data.checkpoint, log->path());
-  }
-  return code;
-}
-
-int train_rank(const RunConfig& asked, const Workload& workload, const RunOptions& options,
-               const std::atomic<int>& interrupt, comm::Bootstrap& bootstrap, RankLog& own) {
-  check_trace(asked, options.trace_steps);
-  Rank rank = prepare(asked, workload, options, bootstrap, own);
-  const RunConfig& config = rank.config;
-  // Before the output folder: a refused run leaves nothing behind.
-  if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
-  const auto model = workload.make_model(config, rank.device);
-  const ComputeDevice compute = look_at(rank.device);
-  const Utilization utilization =
-      utilization_of(config, model->counts(config.model).train_flops_per_token, compute.name);
-  auto reporter = rank.first ? make_progress(config, stderr) : make_silence();
-  if (rank.first && !options.metrics.empty())
-    reporter = make_metrics(options.metrics, utilization, std::move(reporter));
-  const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches, bootstrap, own);
-  own.say(describe(rank.device, compute));
-  const bool benchmark = is_benchmark(workload);
-  if (!benchmark) log->warning(fmt::format("{} is no MLPerf benchmark, and no result", config.workload));
-  log_device(compute, *log);
-  DeviceWatch* watch = nullptr;
-  if (compute.sensors) {
-    auto watching = std::make_unique<DeviceWatch>(*compute.sensors, *log, std::move(reporter));
-    watch = watching.get();
-    reporter = std::move(watching);
-  }
-  reporter = std::make_unique<LoggedReports>(own, std::move(reporter));
-  reporter = std::make_unique<RankWatch>(bootstrap, *rank.mesh, std::move(reporter));
-
-  Executor executor(*model, config, rank.device, rank.mesh.get());
-  log->libraries(model->choices());
-  choose_weights(executor, config, workload);
-  if (!options.metrics.empty()) executor.measure_expert_load();
-  Trainer trainer(config, executor, *rank.data, *log, *reporter, interrupt);
-  trainer.trace_steps(options.trace_steps);
-  const RunResult result = trainer.run();
-  own.phase("after the run");
-  own.say(fmt::format("{} steps, {} samples, last evaluation loss {:.6f}", result.steps, result.samples,
-                      result.evaluation_loss));
-  if (watch) own.say(watch->summary());
-  if (!rank.first) return exit_code_of(result, true);
-
-  save_checkpoint(executor, config, workload);  // after the clock has stopped
-  const Verdict verdict = judge(log->path(), benchmark);
-  if (options.json) {
-    Json outcome = outcome_json(config, result, verdict, log->path());
-    outcome["utilization"] = utilization.json(tokens_per_second(config, result));
-    outcome["device_watch"] = watch ? Json(watch->summary()) : Json(nullptr);
-    fmt::print("{}\n", outcome.dump(2));
-  } else {
-    if (!benchmark) fmt::print("{}\n", time_per_step(result));
-    if (rank.device.kind == DeviceKind::cuda) fmt::print("{}\n", utilization.text(tokens_per_second(config, result)));
-    if (watch) fmt::print("{}\n", watch->summary());
-    fmt::print("{}\n", outcome_text(config, result, verdict, log->path()));
-  }
-  return exit_code_of(result, verdict.passed);
-}
-
 }  // namespace
-
-int evaluate_only(const RunConfig& config, const Workload& workload, const RunOptions& options,
-                  const std::atomic<int>& interrupt) {
-  if (config.data.checkpoint.empty())
-    throw UserError("--eval-only needs weights: give --checkpoint DIR, a folder of safetensors");
-  require_trainable(config.parallel);
-  return on_every_rank(config, options.environment, options.processes,
-                       logged([&](comm::Bootstrap& bootstrap, RankLog& own) {
-                         return evaluate_rank(config, workload, options, interrupt, bootstrap, own);
-                       }));
-}
-
-int train(const RunConfig& config, const Workload& workload, const RunOptions& options,
-          const std::atomic<int>& interrupt) {
-  require_trainable(config.parallel);
-  return on_every_rank(config, options.environment, options.processes,
-                       logged([&](comm::Bootstrap& bootstrap, RankLog& own) {
-                         return train_rank(config, workload, options, interrupt, bootstrap, own);
-                       }));
-}
 
 int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interrupt) {
   Overrides overrides;

@@ -30,7 +30,7 @@ double thread_seconds() {
 // One file per rank, and what the process opens beside: the usual soft limit of 1,024 is an obstacle that the process
 // may move itself.
 void allow_files(int ranks) {
-  constexpr rlim_t kBeside = 512;
+  constexpr rlim_t kBeside = 64;
   const rlim_t wanted = static_cast<rlim_t>(ranks) + kBeside;
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;

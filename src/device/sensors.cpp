@@ -187,9 +187,13 @@ std::string cuda_runtime_version() {
   return "";
 }
 
-size_t free_memory(Device device) {
+DeviceRoom room_on(Device device) {
   if constexpr (build::has_cuda) {
-    if (device.kind == DeviceKind::cuda) return cuda::free_memory(device.index);
+    if (device.kind == DeviceKind::cuda) {
+      DeviceRoom room;
+      cuda::memory_info(device.index, room.free, room.total);
+      return room;
+    }
   }
   throw Error(fmt::format("{} is no CUDA device", device.text()));
 }

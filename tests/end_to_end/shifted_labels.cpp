@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/exit_code.h"
-#include "apps/worker_run.h"
+#include "apps/train_run.h"
 #include "timetrial/config/config_file.h"
 #include "workloads/gpt_oss_20b/workload.h"
 

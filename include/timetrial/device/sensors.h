@@ -57,8 +57,11 @@ class DeviceSensors {
 DeviceIdentity cuda_identity(Device device);
 // "13.0", of the CUDA runtime that this program was built with; empty in a build without CUDA.
 std::string cuda_runtime_version();
-// Bytes of a CUDA device that nobody holds now. Throws Error for the CPU.
-size_t free_memory(Device device);
+// Bytes of a CUDA device, and those that nobody holds now. Throws Error for the CPU.
+struct DeviceRoom {
+  size_t free = 0, total = 0;
+};
+DeviceRoom room_on(Device device);
 // "0000:1b:00.0".
 std::string pci_bus_id(Device device);
 

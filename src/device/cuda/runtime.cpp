@@ -125,11 +125,9 @@ std::string pci_bus_id(int device) {
   return text.data();
 }
 
-size_t free_memory(int device) {
+void memory_info(int device, size_t& free, size_t& total) {
   const DeviceScope scope(device);
-  size_t free = 0, total = 0;
   TIMETRIAL_CUDA(cudaMemGetInfo(&free, &total));
-  return free;
 }
 
 int runtime_version() { return CUDART_VERSION; }

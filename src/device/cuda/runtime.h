@@ -27,7 +27,7 @@ struct Properties {
 };
 Properties properties(int device);
 std::string pci_bus_id(int device);
-size_t free_memory(int device);
+void memory_info(int device, size_t& free, size_t& total);
 int runtime_version();  // 13000 for 13.0
 void push_range(const char* name, int64_t number);
 void pop_range();

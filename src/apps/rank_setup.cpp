@@ -1,0 +1,124 @@
+// Checks and makes a rank in the one order in which nothing is written before all are through.
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/rank_setup.h"
+
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "apps/compute_device.h"
+#include "apps/environment_record.h"
+#include "apps/plan_print.h"
+#include "apps/preflight.h"
+#include "apps/start_check.h"
+#include "timetrial/base/identity.h"
+#include "timetrial/data/indexed_data_provider.h"
+#include "timetrial/train/weights.h"
+
+namespace timetrial::apps {
+
+namespace {
+
+// Seeds come from the operating system's entropy unless the user gave one (rules: one per run, never chosen by result).
+int64_t drawn_seed() {
+  std::random_device entropy;
+  return static_cast<int64_t>(entropy() % 0xFFFFFFFFU) + 1;
+}
+
+// A checkpoint that does not fit is refused before anything is written; only headers are read here.
+void check_checkpoint(const RunConfig& config, const Workload& workload, const std::string& folder) {
+  if (folder.empty()) return;
+  const std::vector<std::string> wrong =
+      checkpoint::problems(workload.checkpoint_format(config), checkpoint::CheckpointFolder(folder));
+  if (wrong.empty()) return;
+  throw UserError(wrong.size() == 1 ? wrong.front()
+                                    : fmt::format("{} ({} problems in all; timetrial checkpoint verify lists them)",
+                                                  wrong.front(), wrong.size()));
+}
+
+IndexedDataSpec data_spec(const RunConfig& config, int data_rank) {
+  return {.train_prefixes = config.data.train,
+          .train_weights = config.data.train_weights,
+          .validation_prefix = config.data.validation,
+          .sequence_length = config.model.sequence_length,
+          .vocabulary = config.model.vocabulary,
+          .global_batch = config.train.global_batch,
+          .micro_batch = config.train.micro_batch,
+          .training_samples = config.train.max_steps * config.train.global_batch,
+          .evaluation_samples = config.evaluation.samples,
+          .evaluation_batch = config.train.micro_batch * config.parallel.data,
+          .seed = static_cast<uint32_t>(config.train.seed),
+          .dp_rank = data_rank,
+          .dp_size = config.parallel.data,
+          .training_sampler = config.train.sampler,
+          .evaluation_order = config.evaluation.order};
+}
+
+DeviceMemory memory_of(Device device) {
+  if (device.kind == DeviceKind::cpu) return {};
+  return {[device] { return room_on(device).free; }, room_on(device).total};
+}
+
+}  // namespace
+
+Rank prepare(RunConfig config, const Workload& workload, const RunOptions& options, comm::Bootstrap& bootstrap,
+             RankLog& own) {
+  Rank rank;
+  rank.first = bootstrap.rank() == 0;
+  for (const auto& warning :
+       {set_threads(config, {.ranks_on_cores = ranks_on_same_cores(bootstrap), .print = rank.first}),
+        compare_clocks(bootstrap)})
+    if (warning) rank.warnings.push_back(*warning);
+  rank.device = device_of(config, bootstrap.local_rank());
+  if (config.train.seed == 0)
+    config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
+  if (config.submission.platform.empty()) config.submission.platform = bootstrap.all_gather(processor_name()).front();
+  for (const std::string& line : check_hosts(config, options.environment, bootstrap, rank.device))
+    rank.warnings.push_back(line);
+  for (const std::string& line : rank.warnings) own.warn(line);
+  check_memory(plan_memory(*workload.make_model(config, rank.device), config), config, bootstrap.local_size());
+  check_checkpoint(config, workload, config.data.checkpoint);
+  if (config.device.kind == DeviceKind::cuda && bootstrap.size() > 1) {
+    refuse_used_folder(config);
+    set_nccl_output(config.output.folder, bootstrap.rank());
+    own.open(config.output.folder);  // before NCCL, because that is where starts go wrong
+  }
+  rank.memory = memory_of(rank.device);
+  rank.memory.mark("context");
+  rank.mesh = std::make_unique<ProcessMesh>(
+      config.parallel,
+      bootstrap.make_world(rank.device, {.init = config.cluster.init_deadline, .call = config.cluster.init_deadline}));
+  rank.memory.mark("NCCL");
+  IndexedDataSpec spec = data_spec(config, rank.mesh->data_rank());
+  if (options.evaluate_only) spec.training_samples = 0;
+  rank.data = std::make_unique<IndexedDataProvider>(spec);
+  bootstrap.all_gather("ready");
+  rank.config = std::move(config);
+  return rank;
+}
+
+std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches, comm::Bootstrap& bootstrap, RankLog& own) {
+  const Json environment = gather_environment(bootstrap);
+  const std::string& folder = rank.config.output.folder;
+  if (rank.first) make_output_folder(rank.config);
+  bootstrap.all_gather("output folder made");
+  own.open(folder);
+  if (!rank.first) return std::make_unique<RunLog>();
+  auto log = std::make_unique<RunLog>(rank.config);
+  log->init_start(clear_caches);
+  log->configuration(rank.config, rank.data->training_samples());
+  for (const std::string& warning : rank.warnings) log->warning(warning);
+  log->environment(write_environment(environment, folder), static_cast<int64_t>(environment["rank_0"].size()),
+                   static_cast<int64_t>(environment["differences"].size()));
+  return log;
+}
+
+void choose_weights(Executor& executor, const RunConfig& config, const Workload& workload) {
+  if (config.data.checkpoint.empty()) return;
+  executor.start_from([&config, &workload](ParameterStore& store, StreamRef stream) {
+    load_weights(store, workload.checkpoint_format(config), config.data.checkpoint, stream);
+  });
+}
+
+bool is_benchmark(const Workload& workload) { return !workload.benchmark()["mlperf"]["benchmark"].is_null(); }
+
+}  // namespace timetrial::apps

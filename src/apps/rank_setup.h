@@ -1,0 +1,45 @@
+// What a rank is made of before it trains or evaluates: threads, device, data, groups, and its log.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/rank_log.h"
+#include "apps/train_run.h"
+#include "timetrial/data/batch_source.h"
+#include "timetrial/parallel/process_mesh.h"
+#include "timetrial/train/device_memory.h"
+#include "timetrial/train/executor.h"
+#include "timetrial/train/model.h"
+#include "timetrial/train/run_log.h"
+
+namespace timetrial::apps {
+
+// What a rank is made of before its log and its model are.
+struct Rank {
+  RunConfig config;  // seed and platform filled in, the same on all ranks
+  Device device;
+  std::vector<std::string> warnings;
+  std::unique_ptr<ProcessMesh> mesh;
+  std::unique_ptr<DataProvider> data;
+  DeviceMemory memory;  // marked up to the mesh
+  bool first = true;    // prints, logs and saves for all
+};
+
+// What every run does first: threads, seed, platform, and the refusal of what this machine cannot hold or read. Nothing
+// is written before all ranks are through.
+Rank prepare(RunConfig config, const Workload& workload, const RunOptions& options, comm::Bootstrap& bootstrap,
+             RankLog& own);
+
+// The folder and the log of the run; on ranks after the first a log that writes nothing.
+std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches, comm::Bootstrap& bootstrap, RankLog& own);
+
+// Weights come from the checkpoint that the run names, if it names one.
+void choose_weights(Executor& executor, const RunConfig& config, const Workload& workload);
+
+// A workload without rules, such as the null one, is none.
+bool is_benchmark(const Workload& workload);
+
+}  // namespace timetrial::apps
