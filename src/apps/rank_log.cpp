@@ -14,6 +14,7 @@
 #include "timetrial/base/clock.h"
 #include "timetrial/base/error.h"
 #include "timetrial/base/identity.h"
+#include "timetrial/comm/controlled_bootstrap.h"
 #include "timetrial/comm/mpi.h"
 #include "timetrial/comm/nccl.h"
 #include "timetrial/device/sensors.h"
@@ -90,6 +91,10 @@ std::function<int(comm::Bootstrap&)> logged(std::function<int(comm::Bootstrap&, 
       own.end(fmt::format("exit code {}", code));
       return code;
     } catch (const std::exception& error) {
+      // What ended the run may be another rank's doing, which the control plane knows by now.
+      auto* watched = dynamic_cast<comm::ControlledBootstrap*>(&bootstrap);
+      const std::string verdict = watched != nullptr ? watched->control().verdict() : "";
+      if (!verdict.empty()) own.say("the run is over: " + one_line(verdict));
       own.end(one_line(error.what()));
       throw;
     }

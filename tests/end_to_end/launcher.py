@@ -216,6 +216,7 @@ class Mpirun(Case):
         self.assertEqual((records(log)[-1]["key"], records(log)[-1]["metadata"]["status"]), ("run_stop", "aborted"))
         self.assertGreater(records(log)[-1]["metadata"]["samples_count"], 0)
         self.assertNotIn("unfinished", run("check", log).stdout)
+        self.assertRegex((self.folder / "run/ranks/rank_1.log").read_text(encoding="utf-8"), r"the run is over: rank 0 on host \S+ .*ended without a word")
 
     def test_asked_to_end_it_ends_in_order(self):
         for number in (signal.SIGTERM, signal.SIGINT):
