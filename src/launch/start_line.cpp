@@ -32,7 +32,7 @@ bool begins_with_one_of(std::string_view name, const auto& beginnings) {
 StartLine mpirun_line(const StartRequest& request) {
   if (request.ranks == 0) throw UserError("mpirun needs to know how many ranks to start: give --ranks N");
   StartLine line{.launcher = Launcher::mpirun,
-                 .arguments = {"mpirun", "-np", std::to_string(request.ranks), "--bind-to", "none"},
+                 .arguments = {"mpirun", "--quiet", "-np", std::to_string(request.ranks), "--bind-to", "none"},
                  .variables = request.variables};
   for (const auto& [name, value] : request.variables) line.arguments.insert(line.arguments.end(), {"-x", name});
   line.arguments.insert(line.arguments.end(), request.worker.begin(), request.worker.end());

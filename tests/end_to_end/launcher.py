@@ -249,7 +249,7 @@ class Refusals(Case):
     def test_a_dry_run_shows_the_line(self):
         done = run("run", self.tiny_config(), "--ranks", 2, "--launcher", "mpirun", "--dry-run")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("mpirun -np 2 --bind-to none", done.stdout)
+        self.assertIn("mpirun --quiet -np 2 --bind-to none", done.stdout)
 
 
 def missing(part):

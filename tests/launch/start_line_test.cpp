@@ -43,7 +43,7 @@ constexpr const char* kVariables = "GOMP_SPINCOUNT=2000 NCCL_DEBUG='INFO WARN' "
 TEST(StartLine, ChoosesByWhereItRuns) {
   EXPECT_EQ(line(Launcher::automatic, 8, {}), "/opt/timetrial-worker c.json");
   EXPECT_EQ(line(Launcher::mpirun, 8, {}), std::string(kVariables) +
-                                               "mpirun -np 8 --bind-to none -x GOMP_SPINCOUNT -x NCCL_DEBUG "
+                                               "mpirun --quiet -np 8 --bind-to none -x GOMP_SPINCOUNT -x NCCL_DEBUG "
                                                "/opt/timetrial-worker c.json");
   const std::string srun = std::string(kVariables) +
                            "srun --ntasks=16 --mpi=pmix --kill-on-bad-exit=1 --cpu-bind=none --export=ALL "
