@@ -42,7 +42,7 @@ std::optional<double> evaluate_all(Executor& executor, DataProvider& data, int64
                                    const std::atomic<int>& interrupt);
 
 // One rank's run; every rank has a Trainer, and all come to the same decisions. Everything it needs is made by the
-// caller before the clock starts; see apps/timetrial_worker.cpp.
+// caller before the clock starts; see apps/train_run.cpp.
 class Trainer {
  public:
   // `interrupt` holds the number of a signal once one came; the run then closes its log as aborted after the current
