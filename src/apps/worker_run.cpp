@@ -98,6 +98,17 @@ void refuse_rule_breaches(const std::vector<std::string>& breaches) {
       breaches.front(), breaches.size() > 1 ? fmt::format(" (and {} more)", breaches.size() - 1) : ""));
 }
 
+// A device that the CPU plays tests this program; it never stands in a benchmark's run.
+void refuse_emulated_benchmark(const RunConfig& config, const Workload& workload) {
+  if (config.variant != workload.benchmark()["mlperf"]["variant"].get<std::string>() ||
+      !is_emulated({.kind = config.device.kind}))
+    return;
+  throw ConfigError("/device/kind",
+                    fmt::format("\"cuda\" is emulated on the CPU in this build, for tests; a run of {}/{} needs a GPU "
+                                "and a build with --preset cuda",
+                                config.workload, config.variant));
+}
+
 int verify_checkpoint(const RunConfig& config, const Workload& workload, const std::string& folder) {
   const std::vector<std::string> wrong =
       checkpoint::problems(workload.checkpoint_format(config), checkpoint::CheckpointFolder(folder));
@@ -378,8 +389,10 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
                            .environment = environment};
   if (!arguments.plan && arguments.evaluate_only) return evaluate_only(config, *workload, options, interrupt);
   // A dry run is refused as the run would be; a plan shows whatever was asked for.
-  if (is_benchmark(*workload) && (!arguments.plan || !arguments.command.empty()))
+  if (is_benchmark(*workload) && (!arguments.plan || !arguments.command.empty())) {
+    refuse_emulated_benchmark(config, *workload);
     refuse_rule_breaches(rule_breaches(user, workload->benchmark(), overrides, config));
+  }
   if (!arguments.plan) return train(config, *workload, options, interrupt);
 
   if (arguments.rank_map) {

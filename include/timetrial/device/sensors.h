@@ -55,6 +55,9 @@ class DeviceSensors {
 
 // From the CUDA runtime alone: name, capability, memory, ECC. Throws Error for a device that is none.
 DeviceIdentity cuda_identity(Device device);
+// Whether this CUDA device is the CPU under another name, which builds for tests have (preset emulation). No figure of
+// it says anything about a GPU.
+bool is_emulated(Device device);
 // Bytes of a CUDA device that nobody holds now. Throws Error for the CPU.
 size_t free_memory(Device device);
 // "0000:1b:00.0".

@@ -28,8 +28,8 @@ std::string text(const Meeting& meeting) {
   return fmt::format("{} ({}:{})", meeting.name, meeting.where.file_name(), meeting.where.line());
 }
 bool same(const Meeting& a, const Meeting& b) {
-  return a.where.line() == b.where.line() && std::strcmp(a.where.file_name(), b.where.file_name()) == 0 &&
-         std::strcmp(a.name, b.name) == 0;
+  const auto equal = [](const char* x, const char* y) { return x == y || std::strcmp(x, y) == 0; };
+  return a.where.line() == b.where.line() && equal(a.where.file_name(), b.where.file_name()) && equal(a.name, b.name);
 }
 
 // What threads pass on to each other when they meet, for the sanitizer that looks for missing meetings.
@@ -110,15 +110,18 @@ void BlockRunner::start_threads(size_t count) {
 
 // Runs every thread that can, each until it meets or ends; false when none could.
 bool BlockRunner::run_threads() {
-  // i -> (step * i + first) mod count visits all, since step and count have no common divisor.
+  // Steps of this length visit all threads, since it and their number have no common divisor.
   ++turn_;
   size_t step = turn_ % 2 == 0 ? 1 : count_ - 1;
   if (turn_ % 4 == 3) step = static_cast<size_t>(turn_ * 7919) % count_ + 1;
   while (std::gcd(step, count_) != 1) ++step;
-  const size_t first = turn_ * 31 % count_;
+  step %= count_;
   bool any = false;
+  size_t next = turn_ * 31 % count_;
   for (size_t i = 0; i < count_; ++i) {
-    current_ = (step * i + first) % count_;
+    current_ = next;
+    next += step;
+    if (next >= count_) next -= count_;
     Thread& thread = threads_[current_];
     if (thread.state != State::running) continue;
     any = true;

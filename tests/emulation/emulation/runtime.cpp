@@ -101,7 +101,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int whi
 
 cudaError_t cudaDeviceGetPCIBusId(char* text, int length, int which) {
   if (which != 0) return cudaErrorInvalidDevice;
-  std::snprintf(text, static_cast<size_t>(length), "emulated");
+  std::snprintf(text, static_cast<size_t>(length), "0000:00:00.0");
   return cudaSuccess;
 }
 
@@ -208,8 +208,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   return device().guarded([&] {
-    if (event->stream)
-      device().queue(stream, [reached = *event] { device().work(*reached.stream, reached.until); });
+    if (event->stream) device().queue(stream, [reached = *event] { device().work(*reached.stream, reached.until); });
     return cudaSuccess;
   });
 }
