@@ -137,21 +137,21 @@ class Bench:
         wanted = ":".join(f"*{suite}*cuda*" for suite in suites.split("|"))
         environment = {**os.environ, "TIMETRIAL_REQUIRE_CUDA": "1"}
         try:
-            done = run([program, f"--gtest_filter={wanted}"], cwd=ROOT, env=environment, timeout=TIME_LIMIT)
+            done = run([program, f"--gtest_filter={wanted}", "--gtest_fail_fast"], cwd=ROOT, env=environment, timeout=TIME_LIMIT)
         except subprocess.TimeoutExpired:
             return "does not end"
         if "[==========] 0 tests" in done.stdout or "Running 0 tests" in done.stdout:
             sys.exit(f"no test matches {wanted}")
         if done.returncode == 0:
             return None
-        # A failure of the device says what the emulator saw; else the number of cases that failed.
+        # A failure of the device says what the emulator saw; else the first case that failed.
         seen = re.search(r"^emulated device: (.*)$", done.stderr, re.M)
-        failed = set(re.findall(r"^\[  FAILED  \] (\S+?),? ", done.stdout, re.M))
+        failed = re.search(r"^\[  FAILED  \] (\S+?),? ", done.stdout, re.M)
         if seen:
             return "emulator: " + seen.group(1)
         if done.returncode < 0:
             return f"signal {-done.returncode}: memory that is not its own"
-        return f"{len(failed)} cases fail"
+        return f"{failed.group(1)} fails"
 
 
 def judge(bench, fault):

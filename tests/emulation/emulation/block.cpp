@@ -19,6 +19,11 @@ Uint3 threadIdx{}, blockIdx{}, blockDim{}, gridDim{};
 namespace {
 
 constexpr size_t kWarp = 32;
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kFiberPerThread = true;
+#else
+constexpr bool kFiberPerThread = false;
+#endif
 constexpr int kGarbage = 0xFF;  // NaN in every floating type, -1 in integers, no value of bool
 constexpr uint32_t kGarbageWord = 0xFFFFFFFFU;
 
@@ -97,15 +102,52 @@ void BlockRunner::end_grid() { take_over(end_); }
 
 void BlockRunner::start_threads(size_t count) {
   count_ = count;
-  while (threads_.size() < count) {
-    threads_.emplace_back();
-    threads_.back().fiber = new Fiber([this] {
-      take_over(start_);
-      (*grid_->thread)();
-      pass_on(end_);
-    });
+  if (threads_.size() < count) threads_.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    threads_[i].state = State::running;
+    threads_[i].fiber = nullptr;
   }
-  for (size_t i = 0; i < count; ++i) threads_[i].state = State::running;
+}
+
+Fiber* BlockRunner::idle_fiber() {
+  if (kFiberPerThread) {
+    Fiber*& own = own_fibers_[current_];
+    return own ? own : own = new Fiber([this] { serve(); });
+  }
+  if (idle_.empty()) return new Fiber([this] { serve(); });
+  Fiber* const taken = idle_.back();
+  idle_.pop_back();
+  return taken;
+}
+
+// On a fiber: runs the current thread to its end, and then those that have not begun. So threads that meet nobody share
+// one fiber and cost no switch; the thread sanitizer would take them for one thread, so there each has its own.
+void BlockRunner::serve() {
+  for (;;) {
+    take_over(start_);
+    (*grid_->thread)();
+    pass_on(end_);
+    threads_[current_].state = State::ended;
+    threads_[current_].fiber = nullptr;
+    if (kFiberPerThread || !failure_.empty()) return;
+    if (!choose_thread()) return;
+    is_chosen_ = threads_[current_].fiber != nullptr;  // has a fiber of its own to go on
+    if (is_chosen_) return;
+  }
+}
+
+// Makes the next thread of this pass that can run the current one; false at the end of the pass.
+bool BlockRunner::choose_thread() {
+  while (visited_ < count_) {
+    current_ = next_;
+    next_ += step_;
+    if (next_ >= count_) next_ -= count_;
+    ++visited_;
+    if (threads_[current_].state != State::running) continue;
+    threadIdx = place_of(current_);
+    return true;
+  }
+  return false;
 }
 
 // Runs every thread that can, each until it meets or ends; false when none could.
@@ -115,18 +157,19 @@ bool BlockRunner::run_threads() {
   size_t step = turn_ % 2 == 0 ? 1 : count_ - 1;
   if (turn_ % 4 == 3) step = static_cast<size_t>(turn_ * 7919) % count_ + 1;
   while (std::gcd(step, count_) != 1) ++step;
-  step %= count_;
+  step_ = step % count_;
+  next_ = turn_ * 31 % count_;
+  visited_ = 0;
+  is_chosen_ = false;
   bool any = false;
-  size_t next = turn_ * 31 % count_;
-  for (size_t i = 0; i < count_; ++i) {
-    current_ = next;
-    next += step;
-    if (next >= count_) next -= count_;
-    Thread& thread = threads_[current_];
-    if (thread.state != State::running) continue;
+  while (is_chosen_ || choose_thread()) {
+    is_chosen_ = false;
     any = true;
-    threadIdx = place_of(current_);
-    if (thread.fiber->resume()) thread.state = State::ended;
+    running_ = threads_[current_].fiber ? threads_[current_].fiber : idle_fiber();
+    if (running_->resume())
+      idle_.push_back(running_);
+    else
+      threads_[current_].fiber = running_;  // perhaps another thread than before: the one that meets now
     if (!failure_.empty()) fail(failure_);
   }
   return any;
@@ -204,7 +247,7 @@ uint32_t BlockRunner::meet(State state, const Meeting& meeting) {
   const size_t turn = (block ? thread.barriers++ : thread.warp_meetings++) % 2;
   char& point = block ? block_points_[turn] : threads_[current_ / kWarp * kWarp].warp_points[turn];
   pass_on(point);
-  thread.fiber->yield();
+  running_->yield();
   take_over(point);
   return thread.result;
 }

@@ -46,7 +46,7 @@ class BlockRunner {
  private:
   enum class State { running, at_barrier, in_warp, ended };
   struct Thread {
-    Fiber* fiber;
+    Fiber* fiber;  // once it has met others, until it ends
     State state;
     Meeting meeting;
     WarpGift gift;
@@ -64,6 +64,9 @@ class BlockRunner {
 
   void start_threads(size_t count);
   bool run_threads();
+  bool choose_thread();
+  void serve();
+  Fiber* idle_fiber();
   bool release_warps();
   bool release_warp(size_t first, size_t end);
   bool release_barrier();
@@ -82,6 +85,12 @@ class BlockRunner {
   std::deque<Thread> threads_;  // of the largest block so far; the first count_ are this one's
   size_t count_ = 0, current_ = 0;
   uint64_t turn_ = 0;
+  // The pass over the threads that is under way.
+  size_t step_ = 1, next_ = 0, visited_ = 0;
+  bool is_chosen_ = false;
+  Fiber* running_ = nullptr;
+  std::vector<Fiber*> idle_;
+  std::array<Fiber*, kMostThreads> own_fibers_{};  // where threads share none
   std::string failure_;
   // Addresses that stand for an order between threads, for the thread sanitizer.
   char start_ = 0, end_ = 0;

@@ -117,9 +117,7 @@ void launch(const LaunchShape& shape, const void* function, std::function<void()
 
 void enter_kernel(const char* name) { EmulatedDevice::get().block().enter_kernel(name); }
 
-int barrier(const Meeting& meeting, int predicate) {
-  return EmulatedDevice::get().block().barrier(meeting, predicate);
-}
+int barrier(const Meeting& meeting, int predicate) { return EmulatedDevice::get().block().barrier(meeting, predicate); }
 
 uint32_t warp_operation(const Meeting& meeting, const WarpGift& gift) {
   return EmulatedDevice::get().block().warp_operation(meeting, gift);

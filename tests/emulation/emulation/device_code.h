@@ -8,8 +8,8 @@
 #include <bit>
 #include <cstdint>
 
-#include "emulation/launch.h"
 #include "emulation/lane.h"
+#include "emulation/launch.h"
 
 #define __global__
 #define __device__
@@ -17,8 +17,8 @@
 
 using timetrial::emulation::dim3;
 
-// Of the thread that runs now; the emulator sets them whenever it turns to another one. Never TLS, because one thread of
-// one block runs at a time in the whole process.
+// Of the thread that runs now; the emulator sets them whenever it turns to another one. Never TLS, because one thread
+// of one block runs at a time in the whole process.
 using timetrial::emulation::blockDim;
 using timetrial::emulation::blockIdx;
 using timetrial::emulation::gridDim;

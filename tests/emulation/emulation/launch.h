@@ -26,7 +26,7 @@ inline LaunchShape launch_shape(dim3 grid, dim3 block, size_t dynamic_shared = 0
 // Limits of compute capabilities 7.5 to 10.0 (CUDA programming guide, technical specifications per capability).
 inline constexpr unsigned kMostThreads = 1024, kMostThreadsZ = 64;
 inline constexpr unsigned kMostBlocksX = 2147483647, kMostBlocksYZ = 65535;
-inline constexpr size_t kSharedBytes = size_t{48} << 10;        // of a block, without asking
+inline constexpr size_t kSharedBytes = size_t{48} << 10;       // of a block, without asking
 inline constexpr size_t kMostSharedBytes = size_t{227} << 10;  // after cudaFuncSetAttribute
 
 // Queues `thread` for every thread of the grid, or leaves an error for cudaGetLastError. `function` says which kernel
