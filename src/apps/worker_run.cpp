@@ -10,6 +10,7 @@
 #include "apps/compute_device.h"
 #include "apps/environment_record.h"
 #include "apps/exit_code.h"
+#include "apps/gate.h"
 #include "apps/outcome.h"
 #include "apps/plan_print.h"
 #include "apps/plan_ranks.h"
@@ -89,25 +90,6 @@ void check_checkpoint(const RunConfig& config, const Workload& workload, const s
 
 // A workload without rules, such as the null one, is none.
 bool is_benchmark(const Workload& workload) { return !workload.benchmark()["mlperf"]["benchmark"].is_null(); }
-
-// The referee at the gate: a run that claims the full benchmark and cannot be it does not start.
-void refuse_rule_breaches(const std::vector<std::string>& breaches) {
-  if (breaches.empty()) return;
-  throw UserError(fmt::format(
-      "{}{}; run it with --division open where the open rules allow it, or as variant \"custom\", which claims nothing",
-      breaches.front(), breaches.size() > 1 ? fmt::format(" (and {} more)", breaches.size() - 1) : ""));
-}
-
-// A device that the CPU plays tests this program; it never stands in a benchmark's run.
-void refuse_emulated_benchmark(const RunConfig& config, const Workload& workload) {
-  if (config.variant != workload.benchmark()["mlperf"]["variant"].get<std::string>() ||
-      !is_emulated({.kind = config.device.kind}))
-    return;
-  throw ConfigError("/device/kind",
-                    fmt::format("\"cuda\" is emulated on the CPU in this build, for tests; a run of {}/{} needs a GPU "
-                                "and a build with --preset cuda",
-                                config.workload, config.variant));
-}
 
 int verify_checkpoint(const RunConfig& config, const Workload& workload, const std::string& folder) {
   const std::vector<std::string> wrong =
@@ -390,7 +372,7 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   if (!arguments.plan && arguments.evaluate_only) return evaluate_only(config, *workload, options, interrupt);
   // A dry run is refused as the run would be; a plan shows whatever was asked for.
   if (is_benchmark(*workload) && (!arguments.plan || !arguments.command.empty())) {
-    refuse_emulated_benchmark(config, *workload);
+    refuse_emulation(config, workload->benchmark());
     refuse_rule_breaches(rule_breaches(user, workload->benchmark(), overrides, config));
   }
   if (!arguments.plan) return train(config, *workload, options, interrupt);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Breaks one CUDA kernel at a time and runs the parity suite on the emulated device: does it notice?
 # SPDX-License-Identifier: Apache-2.0
-"""broken_kernels.py [--only NAME,...] [--build build/emulation] [--output TABLE.md]
+"""broken_kernels.py [--only NAME,...] [--first] [--build build/emulation] [--output TABLE.md]
 
 For every fault below: the kernel with that fault is translated, compiled with the build's own command and linked in
 front of the sound one, and test_ops runs its CUDA cases of the op. A fault is caught when a test fails. test_ops must be
@@ -119,7 +119,7 @@ class Bench:
         words = shlex.split(entry["command"])
         words[words.index("-o") + 1] = str(made)
         words[words.index("-c") + 1] = str(source)
-        words.insert(words.index("-c"), "-O1")
+        words[words.index("-c"):words.index("-c")] = ["-O1", "-w"]  # a fault may leave a name unused
         first = next(i for i, word in enumerate(words) if word.startswith("-I"))
         words.insert(first, f"-I{folder}/translated")
         done = run(words, cwd=entry["directory"])
@@ -171,6 +171,7 @@ def judge(bench, fault):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="files to break, comma separated")
+    parser.add_argument("--first", action="store_true", help="one fault per file, the first")
     parser.add_argument("--build", default=ROOT / "build/emulation", type=pathlib.Path)
     parser.add_argument("--output", type=pathlib.Path)
     args = parser.parse_args()
@@ -181,9 +182,10 @@ def main():
         sys.exit(f"no fault for {', '.join(sorted(unbroken))}")
     bench = Bench(args.build.resolve())
     rows, wrong = [], 0
-    for fault in FAULTS:
-        if only and fault[0] not in only:
-            continue
+    chosen = [fault for fault in FAULTS if not only or fault[0] in only]
+    if args.first:
+        chosen = list({fault[0]: fault for fault in reversed(chosen)}.values())[::-1]
+    for fault in chosen:
         verdict = judge(bench, fault)
         bad = verdict in (None, "does not apply")
         wrong += bad

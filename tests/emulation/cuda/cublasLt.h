@@ -1,5 +1,6 @@
-// The part of cuBLASLt's interface that this project calls, as the emulator implements it. Names, order of arguments and
-// meaning are those of NVIDIA's cuBLAS documentation ("Using the cuBLASLt API"). SPDX-License-Identifier: Apache-2.0
+// The part of cuBLASLt's interface that this project calls, as the emulator implements it. Names, order of arguments
+// and meaning are those of NVIDIA's cuBLAS documentation ("Using the cuBLASLt API"). SPDX-License-Identifier:
+// Apache-2.0
 #pragma once
 
 #include <cuda_runtime_api.h>
