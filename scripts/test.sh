@@ -82,8 +82,6 @@ if $all; then
   TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation -R "$emulated_cases"
   build_preset emulation-asan test_ops test_device
   UBSAN_OPTIONS=print_stacktrace=1 TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation-asan -L '^(ops|device)$' -R "$emulated_cases"
-  build_preset emulation-tsan test_ops
-  TSAN_OPTIONS=halt_on_error=1 TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation-tsan -L '^ops$' -R "$emulated_cases"
   say "broken kernels"
   python3 "$root/tests/emulation/broken_kernels.py" || failed=$((failed + 1))
 

@@ -9,7 +9,7 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if defined(TIMETRIAL_EMULATION_TSAN)
 #include <sanitizer/tsan_interface.h>
 #endif
 
@@ -36,7 +36,7 @@ class Side {
   void* fake_stack_ = nullptr;
   const void* bottom_ = nullptr;
   size_t bytes_ = 0;
-#elif defined(__SANITIZE_THREAD__)
+#elif defined(TIMETRIAL_EMULATION_TSAN)
   void describe(const void*, size_t) { fiber_ = __tsan_create_fiber(0); }
   void is_system_thread() { fiber_ = __tsan_get_current_fiber(); }
   // A switch orders nothing: the threads of a block are ordered by their barriers alone.
@@ -96,7 +96,7 @@ Fiber::Fiber(std::function<void()> work) : parts_(new Parts(std::move(work))) {}
 bool Fiber::resume() {
   Parts& p = *parts_;
   p.ended = false;
-#if defined(__SANITIZE_THREAD__)
+#if defined(TIMETRIAL_EMULATION_TSAN)
   p.outside.is_system_thread();
 #endif
   p.outside.leave(p.inside);
