@@ -10,7 +10,7 @@ for argument in "$@"; do
     --all) all=true ;;
     -h | --help)
       echo "usage: scripts/test.sh [--all]"
-      echo "--all adds what takes long: kernels compiled for every architecture, 100 kills at random moments, 50 endings of each kind, the suite under address and undefined-behaviour sanitizers,"
+      echo "--all adds what takes long: kernels compiled for every architecture, the CUDA side on an emulated device, 100 kills at random moments, 50 endings of each kind, the suite under address and undefined-behaviour sanitizers,"
       echo "the threaded parts under the thread sanitizer, and TIMETRIAL_FUZZ_SECONDS (default 60) of fuzzing per reader"
       exit 0
       ;;
@@ -57,6 +57,10 @@ PY
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
+# Programs with cases that need a CUDA device, and the names of those cases.
+emulated_tests=(test_ops test_device test_parallel test_gpt_oss_20b test_llama31_405b test_deepseekv3_671b)
+emulated_cases='/cuda'
+
 run_tests cpu
 if command -v nvcc >/dev/null; then
   # Compiles and links the CUDA side; its device tests run where there is a GPU and are skipped elsewhere.
@@ -72,6 +76,15 @@ fi
 if $all; then
   # Blackwell too: compiled, never run here.
   if command -v nvcc >/dev/null; then build_preset cuda-all timetrial_ops; fi
+
+  # The CUDA side on a CPU. Counted as a preset of its own: none of it is a GPU.
+  need_packages libboost-context-dev
+  build_preset emulation "${emulated_tests[@]}"
+  TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation -R "$emulated_cases"
+  build_preset emulation-asan test_ops test_device
+  UBSAN_OPTIONS=print_stacktrace=1 TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation-asan -L '^(ops|device)$' -R "$emulated_cases"
+  say "broken kernels"
+  python3 "$root/tests/emulation/broken_kernels.py" || failed=$((failed + 1))
 
   TIMETRIAL_KILLS=100 run_tests cpu -R '^EndToEnd.KillAtRandom$'
   TIMETRIAL_ENDINGS=50 run_tests cpu -R '^EndToEnd.Endings'

@@ -13,6 +13,7 @@
 
 #include "timetrial/base/clock.h"
 #include "timetrial/base/error.h"
+#include "timetrial/device/sensors.h"
 #include "timetrial/ops/attention.h"
 #include "timetrial/ops/gated_activation.h"
 #include "timetrial/ops/grouped_matmul.h"
@@ -215,6 +216,8 @@ Json measure(const Json& task) {
                         number("ffn"),
                         number("window_keys")};
   const bool cuda = task.at("device") == "cuda";
+  if (is_emulated({cuda ? DeviceKind::cuda : DeviceKind::cpu, 0}))
+    throw UserError("op_times: this build emulates the GPU, and its times say nothing about one; build preset cuda");
   if (!cuda && task.at("device") != "cpu") throw UserError("op_times: the device is neither cuda nor cpu");
   Bench bench({cuda ? DeviceKind::cuda : DeviceKind::cpu, 0}, dtype_of(task.at("dtype")), cuda ? 10 : 1);
   time_ceilings(bench, cuda ? 8192 : 512, cuda ? size_t{2} << 30 : size_t{64} << 20);

@@ -30,6 +30,11 @@ Device device_of(const RunConfig& config, int local_rank) {
 
 ComputeDevice look_at(Device device) {
   if (device.kind == DeviceKind::cpu) return {.name = processor_name(), .identity = {}, .sensors = {}, .note = {}};
+  if (is_emulated(device))
+    return {.name = cuda_identity(device).name,
+            .identity = cuda_identity(device),
+            .sensors = {},
+            .note = "the GPU is emulated on the CPU for tests: no figure of this run is a GPU's"};
   DeviceSensors::Opened opened = DeviceSensors::open(pci_bus_id(device));
   DeviceIdentity identity = opened.sensors ? opened.sensors->identity() : cuda_identity(device);
   return {.name = identity.name,

@@ -8,6 +8,7 @@
 #include "apps/compute_device.h"
 #include "apps/evaluate_run.h"
 #include "apps/exit_code.h"
+#include "apps/gate.h"
 #include "apps/plan_print.h"
 #include "apps/plan_ranks.h"
 #include "apps/preflight.h"
@@ -42,14 +43,6 @@ std::unique_ptr<Workload> find_workload(const std::string& name) {
   throw ConfigError("/workload", fmt::format("\"{}\" is not built here{}", name,
                                              nearest.empty() ? fmt::format("; there are {}", fmt::join(names, ", "))
                                                              : ", did you mean \"" + nearest + "\"?"));
-}
-
-// The referee at the gate: a run that claims the full benchmark and cannot be it does not start.
-void refuse_rule_breaches(const std::vector<std::string>& breaches) {
-  if (breaches.empty()) return;
-  throw UserError(fmt::format(
-      "{}{}; run it with --division open where the open rules allow it, or as variant \"custom\", which claims nothing",
-      breaches.front(), breaches.size() > 1 ? fmt::format(" (and {} more)", breaches.size() - 1) : ""));
 }
 
 int verify_checkpoint(const RunConfig& config, const Workload& workload, const std::string& folder) {
@@ -109,8 +102,10 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
                            .environment = environment};
   if (!arguments.plan && arguments.evaluate_only) return evaluate_only(config, *workload, options, interrupt);
   // A dry run is refused as the run would be; a plan shows whatever was asked for.
-  if (is_benchmark(*workload) && (!arguments.plan || !arguments.command.empty()))
+  if (is_benchmark(*workload) && (!arguments.plan || !arguments.command.empty())) {
+    refuse_emulation(config, workload->benchmark());
     refuse_rule_breaches(rule_breaches(user, workload->benchmark(), overrides, config));
+  }
   if (!arguments.plan) return train(config, *workload, options, interrupt);
 
   if (arguments.rank_map) {

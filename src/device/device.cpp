@@ -26,6 +26,9 @@ std::string Device::text() const {
     case DeviceKind::cpu:
       return "cpu";
     case DeviceKind::cuda:
+      if constexpr (build::has_cuda) {
+        if (cuda::is_emulated()) return fmt::format("emulated:{}", index);
+      }
       return fmt::format("cuda:{}", index);
   }
   throw Error("unknown device kind");

@@ -161,6 +161,11 @@ DeviceState DeviceSensors::state() const {
   return state;
 }
 
+bool is_emulated(Device device) {
+  if constexpr (build::has_cuda) return device.kind == DeviceKind::cuda && cuda::is_emulated();
+  return false;
+}
+
 DeviceIdentity cuda_identity(Device device) {
   if constexpr (build::has_cuda) {
     if (device.kind == DeviceKind::cuda) {

@@ -12,6 +12,7 @@
 #include "comm/suite.h"
 #include "timetrial/base/clock.h"
 #include "timetrial/comm/thread_ranks.h"
+#include "timetrial/device/sensors.h"
 
 namespace timetrial::testing {
 namespace {
@@ -24,6 +25,7 @@ struct Case {
 class Threads : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
+    if (is_emulated({.kind = GetParam().kind})) GTEST_SKIP() << "an emulated device has no NCCL";
     if (GetParam().kind == DeviceKind::cpu || device_count(DeviceKind::cuda) >= GetParam().ranks) return;
     const char* required = std::getenv("TIMETRIAL_REQUIRE_CUDA");
     if (required != nullptr && std::string(required) == "1" && GetParam().ranks == 1) FAIL() << "a GPU is required";

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 
+#include "emulation/emulation/counts.h"
 #include "fixtures/devices.h"
 #include "fixtures/recompute.h"
 #include "gpt_oss_20b/fixture.h"
@@ -26,6 +27,25 @@ class OpCalls : public OpObserver {
  private:
   std::vector<std::map<std::string, int>> steps_;
 };
+
+// What a step asked of the runtime itself, where the device is emulated: kernels and library calls are seen there
+// alone.
+struct RuntimeCalls {
+  int64_t launches, products, fills, copies, allocations, synchronisations;
+  bool operator==(const RuntimeCalls&) const = default;
+};
+RuntimeCalls runtime_calls() {
+  if constexpr (TIMETRIAL_EMULATED) {
+    const emulation::Counts now = emulation::counts();
+    return {now.launches, now.products, now.fills, now.copies, now.allocations, now.synchronisations};
+  } else {
+    return {};
+  }
+}
+RuntimeCalls operator-(const RuntimeCalls& a, const RuntimeCalls& b) {
+  return {a.launches - b.launches, a.products - b.products,       a.fills - b.fills,
+          a.copies - b.copies,     a.allocations - b.allocations, a.synchronisations - b.synchronisations};
+}
 
 RunConfig config_on(Device device, DType dtype, const Overrides& overrides = {}) {
   Overrides all = {{"model.layers", "2"},       {"model.sequence_length", "32"}, {"model.vocabulary", "256"},
@@ -56,11 +76,24 @@ TEST_P(StepCalls, TakeNoMemoryAndWaitForNothing) {
     if (device().kind == DeviceKind::cpu) executor.observe(&calls);
     DeviceActivity watch;
     std::optional<Executor::Ticket> late;
+    std::optional<RuntimeCalls> first_step;
     for (int64_t step = kWarmUpSteps; step < kWarmUpSteps + kSteps; ++step) {
       calls.next_step();
       DeviceActivity queueing;
+      const RuntimeCalls runtime_before = runtime_calls();
       const Executor::Ticket ticket = executor.train_step(batch(step), 1e-3, step);
       EXPECT_EQ(queueing.counts().waits, 0) << "step " << step;
+      const RuntimeCalls asked = runtime_calls() - runtime_before;
+      if (!first_step) first_step = asked;
+      EXPECT_EQ(asked, *first_step) << "step " << step << ": " << asked.launches << " kernels, first "
+                                    << first_step->launches;
+      EXPECT_EQ(asked.allocations, 0) << "step " << step;
+      EXPECT_EQ(asked.synchronisations, 0) << "step " << step;
+      if (TIMETRIAL_EMULATED && device().kind == DeviceKind::cuda) {
+        EXPECT_GT(asked.launches, 100);
+        EXPECT_GT(asked.products, 20);
+        EXPECT_EQ(asked.copies, 4);
+      }
       if (late) {
         EXPECT_TRUE(std::isfinite(executor.result(*late).loss));
       }

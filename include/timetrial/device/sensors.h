@@ -62,6 +62,9 @@ struct DeviceRoom {
   size_t free = 0, total = 0;
 };
 DeviceRoom room_on(Device device);
+// Whether this CUDA device is the CPU under another name, which builds for tests have (preset emulation). No figure of
+// it says anything about a GPU.
+bool is_emulated(Device device);
 // "0000:1b:00.0".
 std::string pci_bus_id(Device device);
 

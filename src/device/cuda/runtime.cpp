@@ -52,6 +52,8 @@ int device_count() {
   return count;
 }
 
+bool is_emulated() { return TIMETRIAL_EMULATED; }
+
 void* create_stream(int device) {
   const DeviceScope scope(device);
   cudaStream_t stream = nullptr;

@@ -9,6 +9,7 @@
 namespace timetrial::cuda {
 
 int device_count();
+bool is_emulated();  // by tests/emulation, in place of a GPU
 void* create_stream(int device);
 void destroy_stream(void* stream) noexcept;
 void synchronize(void* stream);
