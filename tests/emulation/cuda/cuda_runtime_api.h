@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#define CUDART_VERSION 0  // of no toolkit
+
 #include <cstddef>
 
 enum cudaError_t {
