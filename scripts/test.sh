@@ -10,7 +10,7 @@ for argument in "$@"; do
     --all) all=true ;;
     -h | --help)
       echo "usage: scripts/test.sh [--all]"
-      echo "--all adds what takes long: kernels compiled for every architecture, the CUDA side on an emulated device, 100 kills at random moments, 50 endings of each kind, the suite under address and undefined-behaviour sanitizers,"
+      echo "--all adds what takes long: kernels compiled for every architecture, whole models on the emulated CUDA device, 100 kills at random moments, 50 endings of each kind, the suite under address and undefined-behaviour sanitizers,"
       echo "the threaded parts under the thread sanitizer, and TIMETRIAL_FUZZ_SECONDS (default 60) of fuzzing per reader"
       exit 0
       ;;
@@ -73,14 +73,17 @@ if command -v nvcc >/dev/null; then
 else
   say "no nvcc: the CUDA preset is not built"
 fi
+# The CUDA kernels and their host side on a CPU. Counted as a preset of its own: none of it is a GPU.
+need_packages libboost-context-dev
+build_preset emulation test_ops test_device
+TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation -L '^(ops|device)$' -R "$emulated_cases"
 if $all; then
   # Blackwell too: compiled, never run here.
   if command -v nvcc >/dev/null; then build_preset cuda-all timetrial_ops; fi
 
-  # The CUDA side on a CPU. Counted as a preset of its own: none of it is a GPU.
-  need_packages libboost-context-dev
+  # Whole models on the emulated device.
   build_preset emulation "${emulated_tests[@]}"
-  TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation -R "$emulated_cases"
+  TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation -LE '^(ops|device)$' -R "$emulated_cases"
   build_preset emulation-asan test_ops test_device
   UBSAN_OPTIONS=print_stacktrace=1 TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation-asan -L '^(ops|device)$' -R "$emulated_cases"
   say "broken kernels"
