@@ -99,7 +99,8 @@ Trace run(const RunConfig& config, const Meddling& meddling, ProcessMesh& mesh) 
   // Seven sequences: some ranks have fewer than others, with eight ranks one has none.
   std::vector<int64_t> mine;
   for (int64_t row = 7 * mesh.data_rank() / ranks; row < 7 * (mesh.data_rank() + 1) / ranks; ++row) mine.push_back(row);
-  const std::vector<double> sums = executor.over_ranks({executor.evaluate(rows_of(random_rows(config, 7, 5), mine))}, "evaluation");
+  const std::vector<double> sums =
+      executor.over_ranks({executor.evaluate(rows_of(random_rows(config, 7, 5), mine))}, "evaluation");
   for (const double sum : sums) trace.evaluation += sum / static_cast<double>(7 * config.model.sequence_length);
   return trace;
 }
