@@ -68,8 +68,7 @@ if command -v nvcc >/dev/null; then
   need_cuda_headers
   build_preset cuda test_ops test_gpt_oss_20b test_comm_nccl timetrial-worker
   run_tests cuda -L ops
-  run_tests cuda -R CommNccl
-  run_tests cuda -L gpt_oss_20b -R DeviceSteps
+  run_tests cuda -L '^(comm|gpt_oss_20b)$' -R '^CommNccl|DeviceSteps'
 else
   say "no nvcc: the CUDA preset is not built"
 fi

@@ -23,7 +23,9 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BIN = ROOT / "build/cpu/bin"
 CONFIG = ROOT / "configs/small/gpt_oss_20b.json"
+NULL = ROOT / "configs/small/null.json"  # the same harness without a model: what a rank holds beside its plan
 ROWS = 8          # per rank and step
+BUCKET = 1000000  # bytes; several per model, so that there is something to overlap
 WARM_UP = 10      # steps that are not counted
 ENVIRONMENT = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                    OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_mpi_yield_when_idle="1")
@@ -32,7 +34,7 @@ ENVIRONMENT = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", 
 def settings(ranks, steps, folder):
     values = {"train.seed": 1, "train.micro_batch": ROWS, "train.global_batch": ROWS * ranks, "train.max_steps": steps,
               "train.warmup_steps": 2, "evaluation.every_samples": ROWS * ranks * steps, "evaluation.samples": ROWS, "device.threads": 1,
-              "output.folder": str(folder / "run"), "evaluation.target": 0.01}
+              "cluster.bucket_bytes": BUCKET, "output.folder": str(folder / "run"), "evaluation.target": 0.01}
     return [text for key, value in values.items() for text in ("--set", f"{key}={value}")]
 
 
@@ -78,11 +80,11 @@ class Watch(threading.Thread):
             time.sleep(0.005)
 
 
-def run(ranks, launcher, steps):
+def run(ranks, launcher, steps, config=CONFIG):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         metrics = folder / "metrics.jsonl"
-        command = [str(BIN / "timetrial"), "run", str(CONFIG), "--ranks", str(ranks), "--launcher", launcher, "--metrics", str(metrics),
+        command = [str(BIN / "timetrial"), "run", str(config), "--ranks", str(ranks), "--launcher", launcher, "--metrics", str(metrics),
                    *settings(ranks, steps, folder)]
         process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         watch = Watch(process.pid, metrics)
@@ -90,7 +92,7 @@ def run(ranks, launcher, steps):
         _, errors = process.communicate()
         watch.over = True
         watch.join()
-        if process.returncode != 1:  # trained to the step limit
+        if process.returncode not in (0, 1):  # the step limit, or a target that the null workload is at from the start
             raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}\n{errors}")
         lines = [json.loads(line) for line in metrics.read_text().splitlines()][WARM_UP:]
         seconds = statistics.median(line["seconds"] for line in lines)
@@ -101,9 +103,9 @@ def run(ranks, launcher, steps):
                 "first_step": watch.first_step, "memory": sum(watch.memory.values()) / ranks}
 
 
-def plan_bytes(ranks):
+def plan_bytes(ranks, config=CONFIG):
     with tempfile.TemporaryDirectory() as name:
-        out = subprocess.run([str(BIN / "timetrial"), "plan", str(CONFIG), "--json", "--ranks", str(ranks),
+        out = subprocess.run([str(BIN / "timetrial"), "plan", str(config), "--json", "--ranks", str(ranks),
                               *settings(ranks, 100, pathlib.Path(name))], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return json.loads(out)["bytes_per_rank"]["total"]
 
@@ -122,7 +124,7 @@ def row(launcher, ranks, runs, cores, base):
     crowd = "" if ranks <= cores else f" on {cores} cores"
     planned = plan_bytes(ranks)
     used = median(runs, "memory")
-    own = used - base[launcher] / (1 if launcher == "mpirun" else ranks)
+    own = used - base[launcher, ranks]
     return (f"| {launcher} | {ranks}{crowd} | {1e3 * step:.1f} | {share} | {hidden} | {median(runs, 'first_step'):.2f} | {used / 1e6:.0f} | "
             f"{planned / 1e6:.0f} | {own / planned:.2f} |")
 
@@ -165,9 +167,11 @@ def main():
     for _ in range(arguments.rounds):
         for launcher, count in cases:
             runs[launcher, count].append(run(count, launcher, arguments.steps))
-    # What a process holds before it trains: one rank, less its plan.
-    alone = median(runs["here", 1], "memory") - plan_bytes(1)
-    base = {"here": alone, "mpirun": alone}
+    # What a rank holds beside its plan: program, runtime and MPI as the null workload shows them, and, once per process, the libraries
+    # that only a model calls, as one rank alone shows them.
+    harness = {(launcher, count): run(count, launcher, WARM_UP + 5, NULL)["memory"] - plan_bytes(count, NULL) for launcher, count in cases}
+    libraries = median(runs["here", 1], "memory") - plan_bytes(1) - harness["here", 1]
+    base = {(launcher, count): beside + libraries / (count if launcher == "here" else 1) for (launcher, count), beside in harness.items()}
     processor = next((line.split(": ")[1] for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
                      platform.machine())
     lines = [f"# Ranks on one machine, {datetime.date.today()}", "",
@@ -177,7 +181,8 @@ def main():
              "|---|---|---|---|---|---|---|---|---|"]
     lines += [row(launcher, count, runs[launcher, count], os.cpu_count(), base) for launcher, count in cases]
     lines += ["", "`in collectives` counts waiting for ranks that come later; `hidden` is the part in which the rank computed on. The last column sets aside "
-              f"what one rank holds beside its plan ({alone / 1e6:.0f} MB: program, libraries, runtime).", "", planner_line(), "",
+              f"what a rank of the null workload holds when it is started alike (program, runtime, MPI), and {libraries / 1e6:.0f} MB per process that "
+              "one rank alone holds more than that beside its plan (libraries that only a model calls).", "", planner_line(), "",
               "Control plane, every rank a thread of one process on this machine:", ""] + control_plane_lines()
     text = "\n".join(lines) + "\n"
     print(text)
