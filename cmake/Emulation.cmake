@@ -11,11 +11,6 @@ function(timetrial_add_emulator)
   add_library(timetrial_emulation STATIC ${sources})
   target_include_directories(timetrial_emulation PUBLIC ${TIMETRIAL_EMULATOR} ${TIMETRIAL_EMULATOR}/cuda)
   target_link_libraries(timetrial_emulation PUBLIC fmt::fmt Boost::context dnnl::dnnl PRIVATE timetrial_flags)
-  # The thread sanitizer watches kernels, not the emulator, which runs their threads in turn behind its back.
-  if(TIMETRIAL_SANITIZE MATCHES "thread")
-    target_compile_options(timetrial_emulation PRIVATE -fno-sanitize=thread)
-    target_compile_definitions(timetrial_emulation PRIVATE TIMETRIAL_EMULATION_TSAN)
-  endif()
 endfunction()
 
 # timetrial_emulated_sources(LAYER OUT): what src/LAYER/cuda/ compiles to without a CUDA toolkit.

@@ -19,7 +19,7 @@ namespace timetrial::comm {
 
 namespace {
 
-// Ranks up to which heartbeats come at their usual pace. Rank 0 serves a star of connections; 1,024 of them took 6 % of
+// Ranks up to which heartbeats come at their usual pace. Rank 0 serves a star of connections; 1,024 of them took 7 % of
 // a core (benchmarks/scaling), and more ranks than that beat slower, so that it stays there.
 constexpr double kPulsed = 1024;
 constexpr double kSpeech = 1;     // seconds in which rank 1 has seen what another rank has, and printed it

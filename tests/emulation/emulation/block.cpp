@@ -8,17 +8,6 @@
 #include <cstring>
 #include <numeric>
 
-#if defined(TIMETRIAL_EMULATION_TSAN)
-#include <sanitizer/tsan_interface.h>
-
-extern "C" {  // of the sanitizer's library, which has no header for them
-void AnnotateIgnoreReadsBegin(const char* file, int line);
-void AnnotateIgnoreReadsEnd(const char* file, int line);
-void AnnotateIgnoreWritesBegin(const char* file, int line);
-void AnnotateIgnoreWritesEnd(const char* file, int line);
-}
-#endif
-
 namespace timetrial::emulation {
 
 Uint3 threadIdx{}, blockIdx{}, blockDim{}, gridDim{};
@@ -26,11 +15,6 @@ Uint3 threadIdx{}, blockIdx{}, blockDim{}, gridDim{};
 namespace {
 
 constexpr size_t kWarp = 32;
-#if defined(TIMETRIAL_EMULATION_TSAN)
-constexpr bool kFiberPerThread = true;
-#else
-constexpr bool kFiberPerThread = false;
-#endif
 constexpr int kGarbage = 0xFF;  // NaN in every floating type, -1 in integers, no value of bool
 constexpr uint32_t kGarbageWord = 0xFFFFFFFFU;
 
@@ -42,35 +26,6 @@ std::string text(const Meeting& meeting) {
 bool same(const Meeting& a, const Meeting& b) {
   const auto equal = [](const char* x, const char* y) { return x == y || std::strcmp(x, y) == 0; };
   return a.where.line() == b.where.line() && equal(a.where.file_name(), b.where.file_name()) && equal(a.name, b.name);
-}
-
-// What the emulator does to shared memory in a thread's name is no act of the thread.
-class Unseen {
- public:
-#if defined(TIMETRIAL_EMULATION_TSAN)
-  Unseen() {
-    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
-    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
-  }
-  ~Unseen() {
-    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
-    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
-  }
-  Unseen(const Unseen&) = delete;
-  Unseen& operator=(const Unseen&) = delete;
-#endif
-};
-
-// What threads pass on to each other when they meet, for the sanitizer that looks for missing meetings.
-void pass_on([[maybe_unused]] char& point) {
-#if defined(TIMETRIAL_EMULATION_TSAN)
-  __tsan_release(&point);
-#endif
-}
-void take_over([[maybe_unused]] char& point) {
-#if defined(TIMETRIAL_EMULATION_TSAN)
-  __tsan_acquire(&point);
-#endif
 }
 
 }  // namespace
@@ -121,9 +76,6 @@ void BlockRunner::run(const Grid& grid, Uint3 index) {
   }
 }
 
-void BlockRunner::start_grid() { pass_on(start_); }
-void BlockRunner::end_grid() { take_over(end_); }
-
 void BlockRunner::start_threads(size_t count) {
   count_ = count;
   if (threads_.size() < count) threads_.resize(count);
@@ -134,10 +86,6 @@ void BlockRunner::start_threads(size_t count) {
 }
 
 Fiber* BlockRunner::idle_fiber() {
-  if (kFiberPerThread) {
-    Fiber*& own = own_fibers_[current_];
-    return own ? own : own = new Fiber([this] { serve(); });
-  }
   if (idle_.empty()) return new Fiber([this] { serve(); });
   Fiber* const taken = idle_.back();
   idle_.pop_back();
@@ -145,15 +93,13 @@ Fiber* BlockRunner::idle_fiber() {
 }
 
 // On a fiber: runs the current thread to its end, and then those that have not begun. So threads that meet nobody share
-// one fiber and cost no switch; the thread sanitizer would take them for one thread, so there each has its own.
+// one fiber and cost no switch.
 void BlockRunner::serve() {
   for (;;) {
-    take_over(start_);
     (*grid_->thread)();
-    pass_on(end_);
     threads_[current_].state = State::ended;
     threads_[current_].fiber = nullptr;
-    if (kFiberPerThread || !failure_.empty()) return;
+    if (!failure_.empty()) return;
     if (!choose_thread()) return;
     is_chosen_ = threads_[current_].fiber != nullptr;  // has a fiber of its own to go on
     if (is_chosen_) return;
@@ -266,13 +212,7 @@ uint32_t BlockRunner::meet(State state, const Meeting& meeting) {
   Thread& thread = threads_[current_];
   thread.state = state;
   thread.meeting = meeting;
-  // Two points take turns: who goes on from one meeting may be at the next before its mates have left the first.
-  const bool block = state == State::at_barrier;
-  const size_t turn = (block ? thread.barriers++ : thread.warp_meetings++) % 2;
-  char& point = block ? block_points_[turn] : threads_[current_ / kWarp * kWarp].warp_points[turn];
-  pass_on(point);
   running_->yield();
-  take_over(point);
   return thread.result;
 }
 
@@ -306,7 +246,6 @@ std::byte* BlockRunner::fresh(SharedPlace& shared) {
 }
 
 void* BlockRunner::static_memory(const void* place, size_t bytes) {
-  [[maybe_unused]] const Unseen unseen;
   for (SharedPlace& shared : static_shared_)
     if (shared.place == place) return shared.of_this_block ? shared.memory.get() : fresh(shared);
   static_shared_.push_back({place, bytes, std::make_unique<std::byte[]>(bytes), false});
@@ -314,7 +253,6 @@ void* BlockRunner::static_memory(const void* place, size_t bytes) {
 }
 
 void* BlockRunner::dynamic_memory() {
-  [[maybe_unused]] const Unseen unseen;
   if (dynamic_shared_.of_this_block) return dynamic_shared_.memory.get();
   if (dynamic_shared_.bytes != grid_->shape.dynamic_shared || !dynamic_shared_.memory) {
     dynamic_shared_.bytes = grid_->shape.dynamic_shared;

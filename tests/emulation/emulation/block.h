@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -31,8 +30,6 @@ struct Grid {
 class BlockRunner {
  public:
   // Around the blocks of a grid.
-  void start_grid();
-  void end_grid();
   // Throws KernelError; the runner is then of no more use.
   void run(const Grid& grid, Uint3 index);
 
@@ -52,8 +49,6 @@ class BlockRunner {
     WarpGift gift;
     bool predicate;
     uint32_t result;  // of the meeting
-    size_t barriers, warp_meetings;
-    std::array<char, 2> warp_points;  // of a warp's first thread alone
   };
   struct SharedPlace {
     const void* place;
@@ -90,11 +85,8 @@ class BlockRunner {
   bool is_chosen_ = false;
   Fiber* running_ = nullptr;
   std::vector<Fiber*> idle_;
-  std::array<Fiber*, kMostThreads> own_fibers_{};  // where threads share none
   std::string failure_;
   // Addresses that stand for an order between threads, for the thread sanitizer.
-  char start_ = 0, end_ = 0;
-  std::array<char, 2> block_points_{};
   std::vector<SharedPlace> static_shared_;
   SharedPlace dynamic_shared_{};
 };

@@ -16,13 +16,11 @@ void run_grid(BlockRunner& runner, const Grid& grid, uint64_t number) {
   const uint64_t blocks = uint64_t{size.x} * size.y * size.z;
   uint64_t step = number % 2 == 0 ? 1 : number * 7919 % blocks + 1;
   while (std::gcd(step, blocks) != 1) ++step;
-  runner.start_grid();
   for (uint64_t i = 0; i < blocks; ++i) {
     const uint64_t at = (step * i + number) % blocks;
     runner.run(grid, {static_cast<unsigned>(at % size.x), static_cast<unsigned>(at / size.x % size.y),
                       static_cast<unsigned>(at / (uint64_t{size.x} * size.y))});
   }
-  runner.end_grid();
 }
 
 bool fits(const LaunchShape& shape) {

@@ -9,9 +9,6 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(TIMETRIAL_EMULATION_TSAN)
-#include <sanitizer/tsan_interface.h>
-#endif
 
 namespace timetrial::emulation {
 
@@ -36,15 +33,6 @@ class Side {
   void* fake_stack_ = nullptr;
   const void* bottom_ = nullptr;
   size_t bytes_ = 0;
-#elif defined(TIMETRIAL_EMULATION_TSAN)
-  void describe(const void*, size_t) { fiber_ = __tsan_create_fiber(0); }
-  void is_system_thread() { fiber_ = __tsan_get_current_fiber(); }
-  // A switch orders nothing: the threads of a block are ordered by their barriers alone.
-  void leave(const Side& to) { __tsan_switch_to_fiber(to.fiber_, __tsan_switch_to_fiber_no_sync); }
-  void arrive(Side&) {}
-
- private:
-  void* fiber_ = nullptr;
 #else
   void describe(const void*, size_t) {}
   void leave(const Side&) {}
@@ -96,9 +84,6 @@ Fiber::Fiber(std::function<void()> work) : parts_(new Parts(std::move(work))) {}
 bool Fiber::resume() {
   Parts& p = *parts_;
   p.ended = false;
-#if defined(TIMETRIAL_EMULATION_TSAN)
-  p.outside.is_system_thread();
-#endif
   p.outside.leave(p.inside);
   p.inner = std::move(p.inner).resume();
   p.outside.arrive(p.inside);

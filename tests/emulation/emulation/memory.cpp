@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t kAlignment = 256;  // of cudaMalloc (CUDA programming guide, device memory accesses)
 constexpr int kGarbage = 0xFF;
-#if defined(__SANITIZE_ADDRESS__) || defined(TIMETRIAL_EMULATION_TSAN)
+#if defined(__SANITIZE_ADDRESS__)
 constexpr bool kGuardPages = false;
 #else
 constexpr bool kGuardPages = true;
