@@ -10,8 +10,14 @@ for argument in "$@"; do
     --all) all=true ;;
     -h | --help)
       echo "usage: scripts/test.sh [--all]"
-      echo "--all adds what takes long: kernels compiled for every architecture, whole models on the emulated CUDA device, 100 kills at random moments, 50 endings of each kind, the suite under address and undefined-behaviour sanitizers,"
-      echo "the threaded parts under the thread sanitizer, and TIMETRIAL_FUZZ_SECONDS (default 60) of fuzzing per reader"
+      cat <<'HELP'
+--all adds what takes long, two to three hours on two cores:
+  kernels compiled for every architecture
+  the suite under address and undefined-behaviour sanitizers, the threaded parts under the thread sanitizer
+  TIMETRIAL_FUZZ_SECONDS (default 60) of fuzzing per reader
+  kernels and whole models on the emulated CUDA device, and kernels broken on purpose there
+  100 kills at random moments, 50 endings of each kind
+HELP
       exit 0
       ;;
     *) fail "unknown argument '$argument'; there is --all" ;;
@@ -34,7 +40,7 @@ fi
 # run_tests PRESET [ctest arguments]: counts go to the totals.
 passed=0 failed=0 skipped=0
 run_tests() {
-  local preset=$1 junit counts
+  local preset=$1 junit counts started=$SECONDS
   shift
   junit="$root/build/$preset/junit.xml"
   say "tests of preset $preset"
@@ -53,7 +59,7 @@ PY
   )
   read -r p f s <<<"$counts"
   [ "$((p + f))" -gt 0 ] || fail "no test of preset $preset ran; see build/$preset/ctest.log"
-  printf '   %s: %d passed, %d failed, %d skipped\n' "$preset" "$p" "$f" "$s"
+  printf '   %s: %d passed, %d failed, %d skipped in %d s\n' "$preset" "$p" "$f" "$s" $((SECONDS - started))
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
@@ -80,17 +86,6 @@ if $all; then
   # Blackwell too: compiled, never run here.
   if command -v nvcc >/dev/null; then build_preset cuda-all timetrial_ops; fi
 
-  # Whole models on the emulated device.
-  build_preset emulation "${emulated_tests[@]}"
-  TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation -LE '^(ops|device)$' -R "$emulated_cases"
-  build_preset emulation-asan test_ops test_device
-  UBSAN_OPTIONS=print_stacktrace=1 TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation-asan -L '^(ops|device)$' -R "$emulated_cases"
-  say "broken kernels"
-  python3 "$root/tests/emulation/broken_kernels.py" || failed=$((failed + 1))
-
-  TIMETRIAL_KILLS=100 run_tests cpu -R '^EndToEnd.KillAtRandom$'
-  TIMETRIAL_ENDINGS=50 run_tests cpu -R '^EndToEnd.Endings'
-
   # Everything but the runs that train to the target: there the sanitizers would see the same code for an hour.
   build_preset asan all
   UBSAN_OPTIONS=print_stacktrace=1 run_tests asan -LE '^training$'
@@ -102,9 +97,22 @@ if $all; then
 
   say "fuzzing, ${TIMETRIAL_FUZZ_SECONDS:-60} s per reader"
   "$root/scripts/fuzz.sh" "${TIMETRIAL_FUZZ_SECONDS:-60}" || failed=$((failed + 1))
+
+  build_preset emulation-asan test_ops test_device
+  UBSAN_OPTIONS=print_stacktrace=1 TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation-asan -L '^(ops|device)$' -R "$emulated_cases"
+
+  # Whole models on the emulated device.
+  build_preset emulation "${emulated_tests[@]}"
+  TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation -LE '^(ops|device)$' -R "$emulated_cases"
+
+  TIMETRIAL_KILLS=100 run_tests cpu -R '^EndToEnd.KillAtRandom$'
+  TIMETRIAL_ENDINGS=50 run_tests cpu -R '^EndToEnd.Endings'
+
+  say "broken kernels"
+  python3 "$root/tests/emulation/broken_kernels.py" || failed=$((failed + 1))
 fi
 if [ "$failed" -gt 0 ]; then
   for log in "$root"/build/*/Testing/Temporary/LastTestsFailed.log; do [ -f "$log" ] && sed 's/^/   failed: /' "$log"; done
 fi
-printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+printf '%d passed, %d failed, %d skipped in %d min\n' "$passed" "$failed" "$skipped" $((SECONDS / 60))
 [ "$failed" -eq 0 ]
