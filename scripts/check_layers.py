@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that every file includes only its own layer and lower ones, and that public headers name no CUDA, NCCL or MPI header.
+"""Checks that every file includes only its own layer and lower ones, that public headers name no CUDA, NCCL or MPI header,
+and that no source file is too long to be one idea.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -49,10 +50,7 @@ def problems(root):
         if own not in LAYERS:
             yield f"{path}: '{own}' is no layer"
             continue
-        lines = file.read_text(encoding="utf-8").splitlines()
-        if len(lines) > MOST_LINES:
-            yield f"{path}: {len(lines)} lines, at most {MOST_LINES}"
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
             if path.parts[0] == "include" and FOREIGN.search(line):
                 yield f"{path}:{number}: a public header includes {line.split()[1]}"
             match = INCLUDE.search(line)
@@ -67,9 +65,19 @@ def problems(root):
                 yield f"{path}:{number}: layer {own} ({LAYERS[own]}) includes {match.group(1)} of layer {other} ({LAYERS[other]})"
 
 
+def long_files(root):
+    for top in ("include", "src", "workloads", "tests", "benchmarks", "scripts"):
+        for file in sorted((root / top).rglob("*")):
+            if file.suffix not in (".h", ".cpp", ".cu", ".cuh", ".py", ".sh"):
+                continue
+            lines = len(file.read_text(encoding="utf-8").splitlines())
+            if lines > MOST_LINES:
+                yield f"{file.relative_to(root)}: {lines} lines, at most {MOST_LINES}"
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent)
-    found = list(problems(root))
+    found = [*problems(root), *long_files(root)]
     for problem in found:
         print(problem)
     print("layers: " + (f"{len(found)} problems" if found else "every include points downward"))

@@ -20,6 +20,8 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# What a small run may change and keep its variant's name, though it then needs other samples.
+SETTINGS = ["train.global_batch", "train.learning_rate", "train.warmup_steps", "train.sampler", "evaluation.order"]
 
 
 def train(args, folder, seed):
@@ -34,7 +36,9 @@ def train(args, folder, seed):
     if outcome["outcome"] != "target_reached":
         sys.exit(f"seed {seed} missed the target: {outcome['outcome']} after {outcome['samples']} samples")
     print(f"seed {seed}: {outcome['samples']} samples, loss {outcome['evaluation_loss']:.4f}", flush=True)
-    return {"seed": seed, "samples": outcome["samples"], "loss": round(outcome["evaluation_loss"], 4)}
+    config = json.loads((output / "effective_config.json").read_text())
+    settings = {key: config[key.split(".")[0]][key.split(".")[1]] for key in SETTINGS}
+    return {"seed": seed, "samples": outcome["samples"], "loss": round(outcome["evaluation_loss"], 4)}, settings
 
 
 def main():
@@ -51,13 +55,15 @@ def main():
     if path.exists():
         document = json.loads(path.read_text())
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        points = list(pool.map(lambda seed: train(args, folder, seed), range(1, args.seeds + 1)))
+        runs = list(pool.map(lambda seed: train(args, folder, seed), range(1, args.seeds + 1)))
+    points, settings = [point for point, _ in runs], runs[0][1]
     source = (f"{datetime.date.today()}, scripts/convergence_points.py --workload {args.workload} --form {args.form} "
               f"--seeds {args.seeds}, {platform.machine()}, fp32, one thread")
     document["sets"] = [s for s in document["sets"] if (s["variant"], s["form"]) != ("small", args.form)]
-    document["sets"].append({"variant": "small", "form": args.form, "source": source, "points": points})
+    document["sets"].append({"variant": "small", "form": args.form, "source": source, "settings": settings, "points": points})
     # One point a line, so that a diff shows which moved.
     text = json.dumps(document, indent=2)
+    text = text.replace(json.dumps(settings, indent=2).replace("\n", "\n" + " " * 6), json.dumps(settings))
     for point in points:
         text = text.replace(json.dumps(point, indent=2).replace("\n", "\n" + " " * 8), json.dumps(point))
     path.write_text(text + "\n")

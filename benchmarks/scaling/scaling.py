@@ -97,9 +97,11 @@ def run(ranks, launcher, steps, config=CONFIG):
         lines = [json.loads(line) for line in metrics.read_text().splitlines()][WARM_UP:]
         seconds = statistics.median(line["seconds"] for line in lines)
         alone = lines[0]["communication_seconds"] is None
+        # A collective may begin in one step and end in the next, so shares are of the whole run.
+        total = {key: None if alone else sum(line[key] for line in lines) for key in ("seconds", "communication_seconds", "exposed_seconds")}
         return {"step": seconds,
-                "communication": None if alone else statistics.median(line["communication_seconds"] for line in lines),
-                "exposed": None if alone else statistics.median(line["exposed_seconds"] for line in lines),
+                "communication": None if alone else total["communication_seconds"] / total["seconds"],
+                "exposed": None if alone else total["exposed_seconds"] / total["communication_seconds"],
                 "first_step": watch.first_step, "memory": sum(watch.memory.values()) / ranks}
 
 
@@ -115,12 +117,11 @@ def median(runs, key):
 
 
 def row(launcher, ranks, runs, cores, base):
-    step, communication = median(runs, "step"), None if runs[0]["communication"] is None else median(runs, "communication")
+    step = median(runs, "step")
     share = hidden = "-"
-    if communication is not None:
-        exposed = median(runs, "exposed")
-        share = f"{communication / step:.0%}"
-        hidden = f"{max(0.0, 1 - exposed / communication):.0%}"
+    if runs[0]["communication"] is not None:
+        share = f"{median(runs, 'communication'):.0%}"
+        hidden = f"{max(0.0, 1 - median(runs, 'exposed')):.0%}"
     crowd = "" if ranks <= cores else f" on {cores} cores"
     planned = plan_bytes(ranks)
     used = median(runs, "memory")

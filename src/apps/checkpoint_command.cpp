@@ -83,7 +83,7 @@ void inspect(const CheckpointArguments& arguments) {
                          {"type", entry.tensor.type_name},
                          {"shape", entry.tensor.shape},
                          {"file", folder.file_of(entry).path()}});
-    fmt::print("{}\n", Json{{"schema", "timetrial.checkpoint.1"},
+    fmt::print("{}\n", Json{{"schema", "timetrial.checkpoint/1"},
                             {"path", folder.path()},
                             {"model_type", model},
                             {"files", folder.files().size()},

@@ -21,7 +21,6 @@ int evaluate_rank(const RunConfig& asked, const Workload& workload, const RunOpt
                   const std::atomic<int>& interrupt, comm::Bootstrap& bootstrap, RankLog& own) {
   Rank rank = prepare(asked, workload, options, bootstrap, own);
   const RunConfig& config = rank.config;
-  if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
   const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches, bootstrap, own);
   const ComputeDevice compute = look_at(rank.device);
   log_device(compute, *log);
@@ -53,7 +52,7 @@ int evaluate_rank(const RunConfig& asked, const Workload& workload, const RunOpt
   const int code = std::isfinite(loss) ? kSuccess : kFailedCheck;
   if (!rank.first) return code;
   if (options.json) {
-    fmt::print("{}\n", Json{{"schema", "timetrial.evaluation.1"},
+    fmt::print("{}\n", Json{{"schema", "timetrial.evaluation/1"},
                             {"workload", config.workload},
                             {"variant", config.variant},
                             {"form", config.form},
@@ -75,8 +74,6 @@ int evaluate_rank(const RunConfig& asked, const Workload& workload, const RunOpt
 
 int evaluate_only(const RunConfig& config, const Workload& workload, const RunOptions& options,
                   const std::atomic<int>& interrupt) {
-  if (config.data.checkpoint.empty())
-    throw UserError("--eval-only needs weights: give --checkpoint DIR, a folder of safetensors");
   require_trainable(config.parallel);
   return on_every_rank(config, options.environment, options.processes,
                        logged([&](comm::Bootstrap& bootstrap, RankLog& own) {

@@ -107,7 +107,7 @@ std::string time_per_step(const RunResult& result) {
 }
 
 Json outcome_json(const RunConfig& config, const RunResult& result, const Verdict& verdict, const std::string& log) {
-  return {{"schema", "timetrial.run.1"},
+  return {{"schema", "timetrial.run/1"},
           {"workload", config.workload},
           {"variant", config.variant},
           {"form", config.form},

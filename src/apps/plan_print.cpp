@@ -132,7 +132,7 @@ Json plan_json(const RunConfig& config, const Model& model) {
   Json scaled = Json::array();
   for (const ScaledRule& rule : config.scaled_rules)
     scaled.push_back({{"key", rule.key}, {"description", rule.description}});
-  return {{"schema", "timetrial.plan.1"},
+  return {{"schema", "timetrial.plan/1"},
           {"workload", config.workload},
           {"variant", config.variant},
           {"form", config.form},

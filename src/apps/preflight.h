@@ -41,8 +41,8 @@ launch::HostNeeds host_needs(const RunConfig& config, const Hosts& hosts);
 // What this host says to these needs, with the devices that ranks will use on it.
 std::vector<launch::Finding> look_before_start(const launch::HostNeeds& needs, const std::vector<Device>& devices);
 
-// A dry run's view of them: this host in the place of every one.
-void add_host(const RunConfig& config, Json& plan, std::string& text);
+// A dry run's view of them: this host in the place of every one. Returns how many would end the run.
+int add_host(const RunConfig& config, Json& plan, std::string& text);
 
 // Collective, before anything is written or computed: each host is looked at, each rank's device by the rank. Rank 0
 // prints what may hurt, which is returned on every rank, and what will fail, which throws SharedRefusal.

@@ -10,6 +10,7 @@
 #include "apps/plan_print.h"
 #include "apps/preflight.h"
 #include "apps/start_check.h"
+#include "timetrial/base/clock.h"
 #include "timetrial/base/identity.h"
 #include "timetrial/data/indexed_data_provider.h"
 #include "timetrial/train/weights.h"
@@ -22,17 +23,6 @@ namespace {
 int64_t drawn_seed() {
   std::random_device entropy;
   return static_cast<int64_t>(entropy() % 0xFFFFFFFFU) + 1;
-}
-
-// A checkpoint that does not fit is refused before anything is written; only headers are read here.
-void check_checkpoint(const RunConfig& config, const Workload& workload, const std::string& folder) {
-  if (folder.empty()) return;
-  const std::vector<std::string> wrong =
-      checkpoint::problems(workload.checkpoint_format(config), checkpoint::CheckpointFolder(folder));
-  if (wrong.empty()) return;
-  throw UserError(wrong.size() == 1 ? wrong.front()
-                                    : fmt::format("{} ({} problems in all; timetrial checkpoint verify lists them)",
-                                                  wrong.front(), wrong.size()));
 }
 
 IndexedDataSpec data_spec(const RunConfig& config, int data_rank) {
@@ -50,7 +40,10 @@ IndexedDataSpec data_spec(const RunConfig& config, int data_rank) {
           .dp_rank = data_rank,
           .dp_size = config.parallel.data,
           .training_sampler = config.train.sampler,
-          .evaluation_order = config.evaluation.order};
+          .evaluation_order = config.evaluation.order,
+          // As Megatron-LM counts them: one evaluation more than the steps have room for.
+          .validation_samples =
+              (config.train.max_steps / config.evaluation_interval_steps() + 1) * config.evaluation.samples};
 }
 
 DeviceMemory memory_of(Device device) {
@@ -60,8 +53,26 @@ DeviceMemory memory_of(Device device) {
 
 }  // namespace
 
+void refuse_wrong_start(const RunConfig& config, const Workload& workload, const RunOptions& options) {
+  const std::string& folder = config.data.checkpoint;
+  if (options.evaluate_only && folder.empty())
+    throw UserError("--eval-only needs weights: give --checkpoint DIR, a folder of safetensors");
+  // The CPU's own profile needs no outside program.
+  if (options.trace_steps > 0 && config.device.kind == DeviceKind::cpu)
+    throw ConfigError("/device/kind",
+                      "--trace-steps brackets steps for Nsight on \"cuda\"; on the CPU use timetrial profile");
+  if (folder.empty()) return;
+  const std::vector<std::string> wrong =
+      checkpoint::problems(workload.checkpoint_format(config), checkpoint::CheckpointFolder(folder));
+  if (wrong.empty()) return;
+  throw UserError(wrong.size() == 1 ? wrong.front()
+                                    : fmt::format("{} ({} problems in all; timetrial checkpoint verify lists them)",
+                                                  wrong.front(), wrong.size()));
+}
+
 Rank prepare(RunConfig config, const Workload& workload, const RunOptions& options, comm::Bootstrap& bootstrap,
              RankLog& own) {
+  refuse_wrong_start(config, workload, options);
   Rank rank;
   rank.first = bootstrap.rank() == 0;
   for (const auto& warning :
@@ -75,8 +86,10 @@ Rank prepare(RunConfig config, const Workload& workload, const RunOptions& optio
   for (const std::string& line : check_hosts(config, options.environment, bootstrap, rank.device))
     rank.warnings.push_back(line);
   for (const std::string& line : rank.warnings) own.warn(line);
+  // MLPerf's initialisation begins where a model is first built (spec 12.1), with its caches dropped before.
+  if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
+  rank.init_start_ms = unix_milliseconds();
   check_memory(plan_memory(*workload.make_model(config, rank.device), config), config, bootstrap.local_size());
-  check_checkpoint(config, workload, config.data.checkpoint);
   if (config.device.kind == DeviceKind::cuda && bootstrap.size() > 1) {
     refuse_used_folder(config);
     set_nccl_output(config.output.folder, bootstrap.rank());
@@ -104,7 +117,7 @@ std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches, comm::Boo
   own.open(folder);
   if (!rank.first) return std::make_unique<RunLog>();
   auto log = std::make_unique<RunLog>(rank.config);
-  log->init_start(clear_caches);
+  log->init_start(clear_caches, rank.init_start_ms);
   log->configuration(rank.config, rank.data->training_samples());
   for (const std::string& warning : rank.warnings) log->warning(warning);
   log->environment(write_environment(environment, folder), static_cast<int64_t>(environment["rank_0"].size()),

@@ -24,9 +24,14 @@ struct Rank {
   std::vector<std::string> warnings;
   std::unique_ptr<ProcessMesh> mesh;
   std::unique_ptr<DataProvider> data;
-  DeviceMemory memory;  // marked up to the mesh
-  bool first = true;    // prints, logs and saves for all
+  DeviceMemory memory;        // marked up to the mesh
+  int64_t init_start_ms = 0;  // Unix milliseconds
+  bool first = true;          // prints, logs and saves for all
 };
+
+// What options ask for and this run cannot do, or weights that it cannot start from: ConfigError or UserError, before
+// anything is written. Of a checkpoint only headers are read.
+void refuse_wrong_start(const RunConfig& config, const Workload& workload, const RunOptions& options);
 
 // What every run does first: threads, seed, platform, and the refusal of what this machine cannot hold or read. Nothing
 // is written before all ranks are through.

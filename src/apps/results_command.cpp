@@ -1,5 +1,5 @@
-// Reads rounds into JSON and prints rows of what is known, each with its age
-// and its standing. SPDX-License-Identifier: Apache-2.0
+// Reads rounds into JSON and prints rows of what is known, each with its age and its standing.
+// SPDX-License-Identifier: Apache-2.0
 #include "apps/results_command.h"
 
 #include <fmt/format.h>
@@ -115,10 +115,7 @@ int list(const ListArguments& arguments) {
   }
   for (const std::string& problem : loaded.problems) fmt::print("problem: {}\n", problem);
   if (records.empty()) {
-    fmt::print(
-        "no result matches; there are {} in all, `timetrial results "
-        "list` prints them\n",
-        loaded.records.size());
+    fmt::print("no result matches; there are {} in all, `timetrial results list` prints them\n", loaded.records.size());
     return kFailedCheck;
   }
   fmt::print("{} of {} results match; age counts from the round's publication to {}\n", records.size(),
@@ -138,9 +135,18 @@ void write_new_file(const std::string& path, const std::string& text) {
 }
 
 int import(const ImportArguments& arguments) {
+  if (!std::filesystem::is_directory(arguments.folder))
+    throw UserError(
+        fmt::format("{}: no such folder; give a checkout of a results repository, or one organisation's folder of it",
+                    arguments.folder));
   const double start = monotonic_seconds();
   const results::ImportedRound round = results::import_round(arguments.folder, arguments.options);
   const double seconds = monotonic_seconds() - start;
+  if (round.logs == 0)
+    throw UserError(fmt::format(
+        "{}: no <organisation>/results/<system>/<benchmark>/result_*.txt in it; give a checkout of a results "
+        "repository, or one organisation's folder of it",
+        arguments.folder));
   const Json document = round.to_json();
   const std::string text = document.dump(1, ' ', false, Json::error_handler_t::replace);
   if (!arguments.output.empty()) write_new_file(arguments.output, text);
@@ -148,11 +154,9 @@ int import(const ImportArguments& arguments) {
     fmt::print("{}\n", text);
     return round.problems.empty() ? kSuccess : kFailedCheck;
   }
-  fmt::print(
-      "{}: {} records from {} folders and {} logs ({:.1f} MB) of round "
-      "{} in {:.2f} s; {} problems\n",
-      arguments.folder, round.records.size(), round.folders, round.logs, static_cast<double>(round.bytes) / 1e6,
-      round.round, seconds, round.problems.size());
+  fmt::print("{}: {} records from {} folders and {} logs ({:.1f} MB) of round {} in {:.2f} s; {} problems\n",
+             arguments.folder, round.records.size(), round.folders, round.logs, static_cast<double>(round.bytes) / 1e6,
+             round.round, seconds, round.problems.size());
   for (const results::ImportProblem& problem : round.problems)
     fmt::print("problem: {}: {}\n", problem.path, problem.what);
   const results::LoadedRecords loaded = results::load_records(document, arguments.folder);
@@ -170,11 +174,9 @@ void add_list(CLI::App& results_app, int& exit_code) {
       "  timetrial results list --workload llama31_405b --count 512..2048\n"
       "  timetrial results list --accelerator gb300 --sort step --round v6.0\n"
       "  timetrial results list --file mine.json --submitter NVIDIA --json\n"
-      "Without --file: what ships with the program, from "
-      "workloads/*/published.json. Results age: compare with the youngest\n"
-      "round that has your accelerator. ~ marks an estimate.\n"
-      "Exit code: 0 something matches, 1 nothing does, 2 a file or an option "
-      "cannot be used.");
+      "Without --file: what ships with the program, from workloads/*/published.json. Results age: compare with the\n"
+      "youngest round that has your accelerator. ~ marks an estimate.\n"
+      "Exit code: 0 something matches, 1 nothing does, 2 a file or an option cannot be used.");
   auto arguments = std::make_shared<ListArguments>();
   command->add_option("--workload", arguments->filter.benchmark, "gpt_oss_20b, llama31_405b, deepseekv3_671b, ...");
   command->add_option("--accelerator", arguments->filter.accelerator, "part of the accelerator's name, e.g. GB300");
@@ -193,16 +195,14 @@ void add_import(CLI::App& results_app, int& exit_code) {
   CLI::App* command = results_app.add_subcommand("import", "read a checkout of a results repository into a table");
   command->footer(
       "Examples:\n"
-      "  git clone --depth 1 "
-      "https://github.com/mlcommons/training_results_v5.1\n"
+      "  git clone --depth 1 https://github.com/mlcommons/training_results_v5.1\n"
       "  timetrial results import training_results_v5.1 --output v5.1.json\n"
       "  timetrial results import my_submission --ruleset 6.0.0\n"
-      "Reads <organisation>/systems/<system>.json and "
-      "<organisation>/results/<system>/<benchmark>/result_*.txt. What cannot\n"
-      "be read is named, the rest is kept. Scores are \"unverified\" unless "
-      "--reviewed says where MLCommons published them.\n"
-      "Exit code: 0 all of it was read and scores by the rules, 1 some was not "
-      "(each is named), 2 nothing could be read.");
+      "Reads <organisation>/systems/<system>.json and <organisation>/results/<system>/<benchmark>/result_*.txt. What\n"
+      "cannot be read is named, the rest is kept. Scores are \"unverified\" unless --reviewed says where MLCommons\n"
+      "published them.\n"
+      "Exit code: 0 all of it was read and scores by the rules, 1 some was not (each is named), 2 nothing could be "
+      "read.");
   auto arguments = std::make_shared<ImportArguments>();
   command->add_option("ROUND_DIR", arguments->folder, "folder of organisations, or of one")->required();
   command->add_option("--ruleset", arguments->options.ruleset, "5.1.0 or 6.0.0; default: from the folder's name");

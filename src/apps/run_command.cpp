@@ -170,8 +170,9 @@ void add_run_command(CLI::App& app, int& exit_code) {
           "--launcher", arguments->launcher,
           "what starts the ranks; auto: srun inside a Slurm allocation; else processes (one for each GPU of this "
           "machine) where there are several GPU ranks; else here: this process alone, whose CPU ranks are threads")
-      ->transform(CLI::Transformer(launchers))
-      ->transform(CLI::IsMember(launchers))  // goes first, and says what there is in words
+      // The last one goes first, and says what there is in words; the type's name says it in the help.
+      ->transform(CLI::Transformer(launchers).description(""))
+      ->transform(CLI::IsMember(launchers).description(""))
       ->type_name("auto|here|mpirun|srun|processes");
   command->callback([arguments, &exit_code] {
     const std::vector<std::string> worker = worker_line(*arguments);

@@ -1,4 +1,4 @@
-// The program for people: run, plan, check, data. Links no engine; training happens in timetrial-worker.
+// The program for people: every command. Links no engine; training happens in timetrial-worker.
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
 

@@ -20,13 +20,6 @@ namespace timetrial::apps {
 
 namespace {
 
-// The CPU's own profile needs no outside program.
-void check_trace(const RunConfig& config, int64_t steps) {
-  if (steps > 0 && config.device.kind == DeviceKind::cpu)
-    throw ConfigError("/device/kind",
-                      "--trace-steps brackets steps for Nsight on \"cuda\"; on the CPU use timetrial profile");
-}
-
 void save_checkpoint(Executor& executor, const RunConfig& config, const Workload& workload) {
   if (config.output.checkpoint.empty()) return;
   save_weights(executor.parameters(), workload.checkpoint_format(config),
@@ -36,11 +29,8 @@ void save_checkpoint(Executor& executor, const RunConfig& config, const Workload
 
 int train_rank(const RunConfig& asked, const Workload& workload, const RunOptions& options,
                const std::atomic<int>& interrupt, comm::Bootstrap& bootstrap, RankLog& own) {
-  check_trace(asked, options.trace_steps);
   Rank rank = prepare(asked, workload, options, bootstrap, own);
   const RunConfig& config = rank.config;
-  // Before the output folder: a refused run leaves nothing behind.
-  if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
   const auto model = workload.make_model(config, rank.device);
   const ComputeDevice compute = look_at(rank.device);
   const Utilization utilization =

@@ -99,7 +99,7 @@ Json to_json(const Profile& p) {
   for (const OpTotal& op : p.ops)
     ops.push_back(
         {{"name", op.name}, {"calls", op.calls}, {"seconds", op.seconds}, {"flops", op.flops}, {"bytes", op.bytes}});
-  return {{"schema", "timetrial.profile.1"},
+  return {{"schema", "timetrial.profile/1"},
           {"processor", processor_name()},
           {"threads", omp_get_max_threads()},
           {"steps", p.steps},

@@ -118,13 +118,17 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   const auto model = workload->make_model(config, device_of(config, 0));
   Json plan = plan_json(config, *model);
   std::string text = plan_text(config, *model);
+  int errors = 0;
   if (!arguments.command.empty()) {
-    add_host(config, plan, text);
+    refuse_wrong_start(config, *workload, options);
+    errors = add_host(config, plan, text);
+    if (errors > 0) text = fmt::format("Would not start: {} error{} below.\n", errors, errors == 1 ? "" : "s") + text;
+    plan["would_start"] = errors == 0;
     plan["command"] = arguments.command;
     text += fmt::format("Command\n  {}\n", arguments.command);
   }
   fmt::print("{}{}", arguments.json ? plan.dump(2) : text, arguments.json ? "\n" : "");
-  return kSuccess;
+  return errors > 0 ? kUserError : kSuccess;
 }
 
 }  // namespace timetrial::apps

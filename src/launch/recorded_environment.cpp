@@ -85,7 +85,7 @@ Json environment_record(const Variables& first, const std::vector<Json>& differe
   Json others = Json::object();
   for (size_t rank = 1; rank < differences_by_rank.size(); ++rank)
     if (!differences_by_rank[rank].empty()) others[std::to_string(rank)] = differences_by_rank[rank];
-  return {{"schema", "timetrial.environment.1"},
+  return {{"schema", "timetrial.environment/1"},
           {"ranks", differences_by_rank.size()},
           {"rank_0", first},
           {"differences", others}};

@@ -15,6 +15,7 @@
 #include <iterator>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 
 #include "mllog/json_text.h"
@@ -96,13 +97,17 @@ struct Writer::State {
   // Guarded by mutex.
   std::deque<Pending> queue;
   uint64_t queued = 0, done = 0;
-  std::string failure;  // empty: none
+  int64_t latest_ms = 0;  // the last record's stamp
+  std::string failure;    // empty: none
   bool failure_thrown = false;
   bool stop = false;
 
   void run();
-  void add(std::string_view event_type, std::string_view key, const Json& value, const Json& metadata,
-           std::source_location where);
+  struct Event {
+    std::string_view type, key;
+    std::optional<int64_t> time_ms = std::nullopt;  // none: now
+  };
+  void add(const Event& event, const Json& value, const Json& metadata, std::source_location where);
   void throw_failure();  // with the mutex held
 };
 
@@ -157,8 +162,8 @@ void Writer::State::throw_failure() {
   throw Error(failure);
 }
 
-void Writer::State::add(std::string_view event_type, std::string_view key, const Json& value, const Json& metadata,
-                        std::source_location where) {
+void Writer::State::add(const Event& event, const Json& value, const Json& metadata, std::source_location where) {
+  const std::string_view key = event.key;
   TIMETRIAL_CHECK(metadata.is_object(), "metadata of log record \"{}\" is no object: {}", key, metadata.dump());
   const std::string_view source = base_name(where.file_name());
   if (std::find(std::begin(kReservedWords), std::end(kReservedWords), key) == std::end(kReservedWords))
@@ -166,11 +171,15 @@ void Writer::State::add(std::string_view event_type, std::string_view key, const
   refuse_text(key, source);
   refuse_texts_of(key, value);
   refuse_texts_of(key, metadata);
-  Pending record{0, event_type, std::string(key), std::string(source), where.line(), value, metadata};
+  Pending record{0, event.type, std::string(key), std::string(source), where.line(), value, metadata};
   {
     const std::lock_guard lock(mutex);
     throw_failure();
-    record.time_ms = unix_milliseconds();  // under the lock: file order is the order of the stamps
+    // Taken under the lock: file order is the order of the stamps.
+    record.time_ms = event.time_ms.value_or(unix_milliseconds());
+    TIMETRIAL_CHECK(!event.time_ms || record.time_ms >= latest_ms, "log record \"{}\" of {} ms after one of {} ms", key,
+                    record.time_ms, latest_ms);
+    latest_ms = record.time_ms;
     queue.push_back(std::move(record));
     ++queued;
   }
@@ -242,22 +251,28 @@ Writer::~Writer() {
 }
 
 void Writer::event(std::string_view key, const Json& value, const Json& metadata, std::source_location where) {
-  state_->add("POINT_IN_TIME", key, value, metadata, where);
+  state_->add({"POINT_IN_TIME", key}, value, metadata, where);
 }
 void Writer::event(std::string_view key, const Json& value, std::source_location where) {
-  state_->add("POINT_IN_TIME", key, value, Json::object(), where);
+  state_->add({"POINT_IN_TIME", key}, value, Json::object(), where);
 }
 void Writer::interval_start(std::string_view key, const Json& value, const Json& metadata, std::source_location where) {
-  state_->add("INTERVAL_START", key, value, metadata, where);
+  state_->add({"INTERVAL_START", key}, value, metadata, where);
 }
 void Writer::interval_start(std::string_view key, const Json& value, std::source_location where) {
-  state_->add("INTERVAL_START", key, value, Json::object(), where);
+  state_->add({"INTERVAL_START", key}, value, Json::object(), where);
+}
+void Writer::event_at(int64_t time_ms, std::string_view key, const Json& value, std::source_location where) {
+  state_->add({"POINT_IN_TIME", key, time_ms}, value, Json::object(), where);
+}
+void Writer::interval_start_at(int64_t time_ms, std::string_view key, const Json& value, std::source_location where) {
+  state_->add({"INTERVAL_START", key, time_ms}, value, Json::object(), where);
 }
 void Writer::interval_end(std::string_view key, const Json& value, const Json& metadata, std::source_location where) {
-  state_->add("INTERVAL_END", key, value, metadata, where);
+  state_->add({"INTERVAL_END", key}, value, metadata, where);
 }
 void Writer::interval_end(std::string_view key, const Json& value, std::source_location where) {
-  state_->add("INTERVAL_END", key, value, Json::object(), where);
+  state_->add({"INTERVAL_END", key}, value, Json::object(), where);
 }
 
 void Writer::flush() {

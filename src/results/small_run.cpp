@@ -39,8 +39,8 @@ void set_interval(SmallRunPoints& points) {
 class Facts : public mllog::LogVisitor {
  public:
   mllog::Interest header(const mllog::RecordHeader& header) override {
-    for (const std::string_view key :
-         {"submission_benchmark", "timetrial_variant", "timetrial_form", "run_stop", "eval_accuracy"})
+    for (const std::string_view key : {"submission_benchmark", "timetrial_variant", "timetrial_form",
+                                       "timetrial_effective_config", "run_stop", "eval_accuracy"})
       if (header.key == key) return mllog::Interest::take;
     return mllog::Interest::skip;
   }
@@ -49,6 +49,8 @@ class Facts : public mllog::LogVisitor {
     if (record.key == "eval_accuracy") {
       const Json& count = member(record.metadata, "samples_count");
       if (count.is_number()) samples = count.get<double>();
+    } else if (record.key == "timetrial_effective_config") {
+      config = std::move(record.value);
     } else if (value.is_string()) {
       auto& text = record.key == "submission_benchmark" ? benchmark
                    : record.key == "timetrial_variant"  ? variant
@@ -61,6 +63,7 @@ class Facts : public mllog::LogVisitor {
 
   std::string benchmark, variant, form, status;
   double samples = 0;
+  Json config;
 
  private:
   static const Json& member(const Json& object, const char* name) {
@@ -68,6 +71,17 @@ class Facts : public mllog::LogVisitor {
     return object.is_object() && object.contains(name) ? object[name] : kNothing;
   }
 };
+
+// The first setting in which a run is not as the reference runs were; empty: none.
+std::string difference_of(const Json& config, const Json& settings) {
+  for (const auto& [key, expected] : settings.items()) {
+    const size_t dot = key.find('.');
+    const Json::json_pointer place = Json::json_pointer() / key.substr(0, dot) / key.substr(dot + 1);
+    const Json found = config.is_object() && config.contains(place) ? config[place] : Json();
+    if (found != expected) return fmt::format("{} is {} in place of {}", key, found.dump(), expected.dump());
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -82,7 +96,10 @@ std::optional<SmallRunPoints> parse_small_run_points(const Json& document, std::
                           .variant = std::string(variant),
                           .form = std::string(form),
                           .source = set.value("source", ""),
+                          .settings = set.value("settings", Json()),
                           .samples = {}};
+    if (!points.settings.is_object() || points.settings.empty())
+      throw UserError(fmt::format("{}: no settings of the reference runs of {}/{}", origin, variant, form));
     for (const Json& point : set.value("points", Json::array())) {
       const Json samples = point.is_object() ? point.value("samples", Json()) : Json();
       if (!samples.is_number() || !(samples.get<double>() > 0))
@@ -113,6 +130,11 @@ std::optional<SmallRunJudgement> judge_small_run(const std::string& log) {
   mllog::scan_log(log, facts);
   auto points = small_run_points(facts.benchmark, facts.variant, facts.form);
   if (!points || facts.status.empty()) return std::nullopt;
+  if (const std::string difference = difference_of(facts.config, points->settings); !difference.empty())
+    return SmallRunJudgement{.verdict = SmallRunVerdict::other_settings,
+                             .samples = facts.samples,
+                             .points = *points,
+                             .difference = difference};
   // Stopped by hand where a sound run may still have been on its way: nothing can be said.
   if (facts.status != "success" && facts.samples <= points->highest) return std::nullopt;
   SmallRunJudgement judgement{.verdict = SmallRunVerdict::missed, .samples = facts.samples, .points = *points};
@@ -136,14 +158,18 @@ std::string SmallRunJudgement::sentence() const {
       return fmt::format("converges too late: {:.0f} samples, {}; a gradient may be wrong", samples, expected);
     case SmallRunVerdict::missed:
       return fmt::format("never converged ({:.0f} samples), {}", samples, expected);
+    case SmallRunVerdict::other_settings:
+      return fmt::format("convergence not judged: {}, which the {} reference runs had", difference,
+                         points.samples.size());
   }
   throw Error("unknown verdict");
 }
 
 Json SmallRunJudgement::to_json() const {
-  constexpr const char* kNames[] = {"as_expected", "too_early", "too_late", "missed"};
+  constexpr const char* kNames[] = {"as_expected", "too_early", "too_late", "missed", "other_settings"};
   return {{"verdict", kNames[static_cast<int>(verdict)]},
           {"samples", samples},
+          {"difference", difference.empty() ? Json(nullptr) : Json(difference)},
           {"expected_lowest", points.lowest},
           {"expected_highest", points.highest},
           {"reference_runs", points.samples.size()},

@@ -50,7 +50,10 @@ class Metrics : public Reporter {
         {"expert_load", report.expert_load}};
     file_ << line.dump() << '\n';
     file_.flush();
-    if (!file_) throw UserError(fmt::format("--metrics {}: cannot be written ({})", path_, std::strerror(errno)));
+    // A full disk is the machine's failure, as it is for the log.
+    if (!file_)
+      throw Error(fmt::format("--metrics {}: cannot be written ({}); free the disk or give another file", path_,
+                              std::strerror(errno)));
     next_->step(report);
   }
 

@@ -26,11 +26,11 @@ RunLog::~RunLog() {
   }
 }
 
-void RunLog::init_start(bool caches_cleared) {
+void RunLog::init_start(bool caches_cleared, int64_t time_ms) {
   if (!writer_) return;
   started_ = true;
-  writer_->event("cache_clear", caches_cleared);
-  writer_->interval_start("init_start", nullptr);
+  writer_->event_at(time_ms, "cache_clear", caches_cleared);
+  writer_->interval_start_at(time_ms, "init_start", nullptr);
 }
 
 void RunLog::configuration(const RunConfig& config, int64_t training_samples) {

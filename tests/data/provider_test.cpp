@@ -190,6 +190,24 @@ TEST_F(Provider, ShuffledEvaluationFollowsTheSeed) {
   EXPECT_NE(first_rows(3), first_rows(4));
 }
 
+// The file has 12 samples; three evaluations of 10 mix three passes, whose documents and samples are shuffled as one.
+TEST_F(Provider, ShuffledEvaluationMixesThePassesOfAWholeRun) {
+  IndexedDataSpec shuffled = spec();
+  shuffled.evaluation_order = EvaluationOrder::seed;
+  const std::vector<Row> of_one = rows_of(IndexedDataProvider(shuffled).evaluation()->next());
+  shuffled.validation_samples = 30;
+  IndexedDataProvider provider(shuffled);
+  const std::vector<Row> rows = rows_of(provider.evaluation()->next());
+  EXPECT_NE(rows, of_one);
+  EXPECT_EQ(rows, rows_of(provider.evaluation()->next()));  // the same at every evaluation
+  IndexedDataSpec training = spec();
+  training.train_prefixes = {path("validation")};
+  training.global_batch = 4;
+  training.training_samples = 30;
+  IndexedDataProvider as_training(training);
+  EXPECT_EQ(rows, rows_of(as_training.training()->next()));  // the order that a training file of N = 30 has
+}
+
 // 12 samples in the file, 10 in an evaluation: it goes on through pass after pass, each in torch.randperm's order over
 // the seed's, and neither ranks nor batches change what an evaluation holds.
 TEST_F(Provider, CyclicEvaluationGoesOnWhereTheLastOneEnded) {

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "deepseekv3_671b/fixture.h"
+#include "timetrial/base/clock.h"
 #include "timetrial/config/schedule.h"
 #include "timetrial/mllog/check.h"
 
@@ -79,7 +80,7 @@ TEST(DeepSeekTrainer, RunsLogsAndLeavesNoTraceOfItsWarmUp) {
   {
     RunLog log(config);
     path = log.path();
-    log.init_start(true);
+    log.init_start(true, unix_milliseconds());
     log.configuration(config, data.training_samples());
     Trainer trainer(config, machine.executor, data, log, reporter, interrupt);
     EXPECT_EQ(trainer.run().outcome, Outcome::step_limit);

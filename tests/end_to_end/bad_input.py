@@ -171,7 +171,9 @@ ROWS = {
     "a log that is binary": Row(("binary",), command=("check", "{folder}/tiny-train.bin")),
     # The command line.
     "no command": Row(("subcommand",), command=()),
-    "unknown command": Row(("subcommand",), command=("rnu",)),
+    "unknown command": Row(('"rnu"', 'did you mean "run"?', "see timetrial --help"), command=("rnu",)),
+    "unknown command of a command": Row(('"lst" is no command of timetrial results', "see timetrial results --help"), command=("results", "lst")),
+    "unknown option of a command": Row(("--nosuch", "see timetrial check --help"), command=("check", "--nosuch")),
     "run without a config": Row(("CONFIG",), command=("run",)),
     "unknown option": Row(("--fast",), arguments=("--fast",)),
     "path with a line break": Row(("no where.json",), command=("run", "{folder}/no\nwhere.json")),

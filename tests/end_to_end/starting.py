@@ -53,7 +53,7 @@ class Starting(Case):
         text = (self.folder / "run/environment.json").read_text(encoding="utf-8")
         self.assertNotIn(SECRET, text)
         record = json.loads(text)
-        self.assertEqual(record["schema"], "timetrial.environment.1")
+        self.assertEqual(record["schema"], "timetrial.environment/1")
         self.assertEqual((record["rank_0"]["OMP_PROC_BIND"], record["rank_0"]["NCCL_IB_HCA"]), ("false", "mlx5"))
         log = self.folder / "run/result_0.txt"
         self.assertEqual(values(log, "timetrial_environment"),
@@ -100,11 +100,23 @@ class Starting(Case):
         self.assertRegex(text, r"This host\n(  fine .*\n|  warning .*\n)+Command\n")
         self.assertIn("4 data files can be read", text)
         (self.folder / "tiny-validation.bin").unlink()
+        done = run("run", config, "--dry-run")
+        self.assertEqual(done.returncode, 2)
+        self.assertTrue(done.stdout.startswith("Would not start: 1 error below.\n"), done.stdout)
         plan = json.loads(run("run", config, "--dry-run", "--json").stdout)
+        self.assertFalse(plan["would_start"])
         wrong = [one["text"] for one in plan["host_findings"] if one["level"] == "error"]
         self.assertEqual(len(wrong), 1, plan["host_findings"])
         self.assertIn("tiny-validation.bin cannot be read (No such file or directory)", wrong[0])
         self.assertFalse((self.folder / "run").exists())
+
+    def test_a_dry_run_is_refused_as_the_run_would_be(self):
+        config = self.config()
+        for line, needles in [(("--eval-only",), ["--eval-only needs weights"]),
+                              (("--checkpoint", self.folder / "none"), ["none"]),
+                              (("--trace-steps", 2), ["/device/kind", "timetrial profile"])]:
+            self.assert_one_line_error(run("run", config, "--dry-run", *line), *needles)
+            self.assert_one_line_error(run("run", config, *line), *needles)
 
     def test_a_checkpoint_that_will_not_fit_is_refused_at_once(self):
         if sys.platform != "linux" or shutil.which("unshare") is None:

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "gpt_oss_20b/fixture.h"
+#include "timetrial/base/clock.h"
 #include "timetrial/config/schedule.h"
 
 namespace timetrial::testing {
@@ -123,7 +124,7 @@ class TrainerTest : public ::testing::Test {
     const auto model = gpt_oss_20b::make_workload()->make_model(c, {});
     Executor executor(*model, c, {});
     RunLog log(c);
-    log.init_start(false);
+    log.init_start(false, unix_milliseconds());
     log.configuration(c, 1000);
     return Trainer(c, executor, data, log, quiet_, interrupt_).run();
   }
@@ -380,7 +381,7 @@ TEST_F(TrainerTest, AnErrorBeforeTheClockClosesTheLog) {
   {
     const RunConfig c = config();
     RunLog log(c);
-    log.init_start(false);
+    log.init_start(false, unix_milliseconds());
   }
   EXPECT_EQ(records("run_stop").at(0)["metadata"]["status"], "aborted");
 }

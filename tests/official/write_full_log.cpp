@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "timetrial/base/clock.h"
 #include "timetrial/config/schedule.h"
 #include "timetrial/train/run_log.h"
 #include "workloads/deepseekv3_671b/workload.h"
@@ -48,7 +49,7 @@ double scripted_loss(const RunConfig& config, int64_t step) {
 
 void write(const RunConfig& config) {
   RunLog log(config);
-  log.init_start(true);
+  log.init_start(true, unix_milliseconds());
   log.configuration(config, config.train.max_steps * config.train.global_batch);
   log.init_stop();
   log.run_start();

@@ -224,7 +224,8 @@ TEST(ShardedCrossEntropy, PlacesGoBeyond32Bits) {
   EXPECT_EQ(at(1, 0), static_cast<double>(columns));
   EXPECT_EQ(at(0, rows - 1), 20);
   EXPECT_EQ(at(2, rows - 1), 20);
-  EXPECT_NEAR(at(1, rows - 1), 1 + static_cast<double>(columns - 1) * std::exp(-20.0), 1e-6);
+  // A million equal terms summed in fp32, in an order that is the build's: their sum, 0.0022, is good to a hundredth.
+  EXPECT_NEAR(at(1, rows - 1), 1 + static_cast<double>(columns - 1) * std::exp(-20.0), 2e-5);
 }
 
 class ShardedCrossEntropyParity : public PlaceTest {

@@ -86,6 +86,10 @@ def score_and_import(folder):
     os.remove(os.path.join(folder, "training_results_v6.0", "TEST", "systems", "box.json"))
     code, out, _ = run("results", "import", os.path.join(folder, "training_results_v6.0"))
     check(code == 1 and "problem: " in out and "systems/box.json" in out, "import: a missing system file")
+    os.makedirs(os.path.join(folder, "training_results_v5.1", "ORG", "results"))
+    for name, words in (("training_results_v5.1", "result_*.txt in it"), ("nowhere", "no such folder")):
+        code, _, error = run("results", "import", os.path.join(folder, name))
+        check(code == 2 and name in error and words in error, f"import of nothing: {name}")
 
 
 def main():

@@ -19,7 +19,12 @@ Json document(const std::vector<Json>& samples) {
   for (const Json& count : samples) points.push_back({{"seed", 1}, {"samples", count}});
   return {{"schema", "timetrial.convergence/1"},
           {"workload", "gpt_oss_20b"},
-          {"sets", {{{"variant", "small"}, {"form", "submitted"}, {"source", "here"}, {"points", points}}}}};
+          {"sets",
+           {{{"variant", "small"},
+             {"form", "submitted"},
+             {"source", "here"},
+             {"settings", {{"train.global_batch", 32}}},
+             {"points", points}}}}};
 }
 
 TEST(SmallRunPoints, IntervalIsStudents) {
@@ -38,6 +43,9 @@ TEST(SmallRunPoints, RefusesWhatIsNoReference) {
   EXPECT_THROW(parse_small_run_points(document({1, 2, 3, 4}), "small", "submitted", "test"), UserError);
   EXPECT_THROW(parse_small_run_points(document({1, 2, 3, 4, "5"}), "small", "submitted", "test"), UserError);
   EXPECT_THROW(parse_small_run_points(document({1, 2, 3, 4, -5}), "small", "submitted", "test"), UserError);
+  Json unset = document({1, 2, 3, 4, 5});
+  unset["sets"][0].erase("settings");
+  EXPECT_THROW(parse_small_run_points(unset, "small", "submitted", "test"), UserError);
   EXPECT_THROW(parse_small_run_points(Json::object(), "small", "submitted", "test"), UserError);
   EXPECT_THROW(parse_small_run_points(Json::array(), "small", "submitted", "test"), UserError);
 }
@@ -58,6 +66,7 @@ class SmallRunLog : public ::testing::Test {
     line("submission_benchmark", "gpt_oss_20b", Json::object());
     line("timetrial_variant", variant, Json::object());
     line("timetrial_form", "submitted", Json::object());
+    line("timetrial_effective_config", config_, Json::object());
     line("eval_accuracy", 3.9, {{"samples_count", 512}});
     line("eval_accuracy", 3.4, {{"samples_count", samples}});
     if (!status.empty()) line("run_stop", nullptr, {{"status", status}});
@@ -65,6 +74,9 @@ class SmallRunLog : public ::testing::Test {
     return judge_small_run(path_);
   }
   std::string path_;
+  Json config_ = {
+      {"train", {{"global_batch", 32}, {"learning_rate", 0.006}, {"warmup_steps", 50}, {"sampler", "single"}}},
+      {"evaluation", {{"order", "file"}}}};
 };
 
 TEST_F(SmallRunLog, IsJudgedByTheWorkloadsOwnPoints) {
@@ -78,6 +90,19 @@ TEST_F(SmallRunLog, IsJudgedByTheWorkloadsOwnPoints) {
   EXPECT_EQ(judge(points->highest + 1, "success")->verdict, SmallRunVerdict::too_late);
   EXPECT_EQ(judge(points->highest + 1, "aborted")->verdict, SmallRunVerdict::missed);
   EXPECT_NE(judge(points->highest + 1, "success")->sentence().find("too late"), std::string::npos);
+}
+
+TEST_F(SmallRunLog, OtherSettingsAreNotHeldAgainstTheRun) {
+  const double late = small_run_points("gpt_oss_20b", "small", "submitted")->highest + 1;
+  EXPECT_TRUE(judge(late, "success")->odd());
+  config_["train"]["learning_rate"] = 0.0007;
+  const auto slow = judge(late, "success");
+  ASSERT_TRUE(slow);
+  EXPECT_EQ(slow->verdict, SmallRunVerdict::other_settings);
+  EXPECT_FALSE(slow->odd());
+  EXPECT_NE(slow->sentence().find("train.learning_rate is 0.0007 in place of 0.006"), std::string::npos);
+  config_ = Json();
+  EXPECT_EQ(judge(late, "success")->verdict, SmallRunVerdict::other_settings) << "a log without its configuration";
 }
 
 TEST_F(SmallRunLog, OthersAreNotJudged) {

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "device/fake_nvml.h"
+#include "timetrial/base/clock.h"
 
 namespace timetrial {
 namespace {
@@ -39,7 +40,7 @@ class Watch : public ::testing::Test {
     sensors_ = DeviceSensors::open("0000:1b:00.0", TIMETRIAL_FAKE_NVML).sensors;
     ASSERT_TRUE(sensors_);
     log_ = std::make_unique<RunLog>(config_);
-    log_->init_start(false);
+    log_->init_start(false, unix_milliseconds());
   }
   void TearDown() override {
     log_.reset();

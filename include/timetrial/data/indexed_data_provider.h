@@ -39,6 +39,9 @@ struct IndexedDataSpec {
   int dp_rank = 0, dp_size = 1;
   SamplerKind training_sampler = SamplerKind::single;
   EvaluationOrder evaluation_order = EvaluationOrder::file;
+  // N of the evaluations' order where the seed shuffles it: what all evaluations of a run ask for, or the passes over
+  // the file that are mixed are not the reference's. 0: one evaluation.
+  int64_t validation_samples = 0;
 };
 
 // Training: the reference's order (section 10.1) under a sampler (section 10.4). Several training files are blended

@@ -21,7 +21,7 @@ Variables recorded_variables(const char* const* environment);
 // place, which always differ.
 Json differences(const Variables& first, const Variables& mine);
 
-// "timetrial.environment.1": all variables of rank 0, and for each other rank that differs in some, these.
+// "timetrial.environment/1": all variables of rank 0, and for each other rank that differs in some, these.
 Json environment_record(const Variables& first, const std::vector<Json>& differences_by_rank);
 
 }  // namespace timetrial::launch

@@ -50,6 +50,12 @@ class Writer {
                       std::source_location where = std::source_location::current());
   void interval_start(std::string_view key, const Json& value,
                       std::source_location where = std::source_location::current());
+  // What happened at `time_ms` (Unix milliseconds), before there was a log to write it to. Such records stand at a
+  // log's head: a stamp before that of a record already there is a bug.
+  void event_at(int64_t time_ms, std::string_view key, const Json& value,
+                std::source_location where = std::source_location::current());
+  void interval_start_at(int64_t time_ms, std::string_view key, const Json& value,
+                         std::source_location where = std::source_location::current());
   void interval_end(std::string_view key, const Json& value, const Json& metadata,
                     std::source_location where = std::source_location::current());
   void interval_end(std::string_view key, const Json& value,

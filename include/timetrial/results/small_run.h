@@ -17,6 +17,7 @@ namespace timetrial::results {
 // s the sample deviation of the n points.
 struct SmallRunPoints {
   std::string workload, variant, form, source;
+  Json settings;  // config key -> value: what these runs had of what a run may change and keep the variant's name
   std::vector<double> samples;  // to target, one per seed
   double mean = 0, deviation = 0;
   double lowest = 0, highest = 0;
@@ -27,16 +28,20 @@ std::optional<SmallRunPoints> small_run_points(std::string_view workload, std::s
                                                std::string_view form);
 
 // The same from a document of schema timetrial.convergence/1; `origin` names it in errors. Throws UserError for another
-// schema, fewer than five points, or a count that is no positive number.
+// schema, fewer than five points, no settings, or a count that is no positive number.
 std::optional<SmallRunPoints> parse_small_run_points(const Json& document, std::string_view variant,
                                                      std::string_view form, const std::string& origin);
 
-enum class SmallRunVerdict { as_expected, too_early, too_late, missed };
+// other_settings: nothing can be expected of the run, because it had other settings than the reference runs.
+enum class SmallRunVerdict { as_expected, too_early, too_late, missed, other_settings };
 
 struct SmallRunJudgement {
   SmallRunVerdict verdict = SmallRunVerdict::missed;
   double samples = 0;  // at the last evaluation
   SmallRunPoints points;
+  std::string difference = {};  // "train.learning_rate is 0.0007 in place of 0.006"
+
+  bool odd() const { return verdict != SmallRunVerdict::as_expected && verdict != SmallRunVerdict::other_settings; }
 
   // "converges as expected: 10240 samples, 20 reference runs say 9000 to 12000".
   std::string sentence() const;
@@ -44,8 +49,8 @@ struct SmallRunJudgement {
 };
 
 // Judges a finished log of this program's by the points of its workload, variant and form; nothing for any other log:
-// unfinished, interrupted, a variant without points or with changed settings ("custom"). Throws DataError when the file
-// cannot be read. Thread-safe.
+// unfinished, interrupted, a variant without points or changed beyond its name ("custom"). Throws DataError when the
+// file cannot be read. Thread-safe.
 std::optional<SmallRunJudgement> judge_small_run(const std::string& log);
 
 }  // namespace timetrial::results

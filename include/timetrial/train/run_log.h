@@ -23,7 +23,9 @@ class RunLog {
   RunLog() = default;  // writes nothing: of a rank whose run another rank logs
   ~RunLog();
 
-  void init_start(bool caches_cleared);
+  // `time_ms`: when this process began to build what it trains (Unix milliseconds), which is before a run has a log: a
+  // run that is refused leaves none.
+  void init_start(bool caches_cleared, int64_t time_ms);
   // Everything the run was asked to do: submission, hyperparameters, schedule, parallelism, precision, effective
   // configuration.
   void configuration(const RunConfig& config, int64_t training_samples);
