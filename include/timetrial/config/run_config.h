@@ -32,7 +32,7 @@ enum class WarmUpForm { from_zero, above_zero };
 // What decay_steps counts from, in the schedule and in the log: the run's start or the end of the warm-up.
 enum class DecayFrom { start, warmup };
 
-// wide: fp32, or f64 in a double run. bf16: rounded to bf16; the CPU keeps the rounded values in fp32 words.
+// wide: fp32, or f64 in a double run. bf16: rounded to bf16 and kept, and sent, in fp32 words on every device.
 enum class StateStorage { wide, bf16 };
 
 // Learning rate: linear to learning_rate at step warmup_steps, then cosine to end_learning_rate (spec 8.3). Batches in
