@@ -23,6 +23,11 @@ def run(*arguments, program="timetrial", timeout=900, **options):
                           check=False, **options)
 
 
+def sanitized():
+    """Whether the programs are built with the address sanitizer, which reserves terabytes of address space."""
+    return "libasan" in subprocess.run(["ldd", str(BIN / "timetrial")], capture_output=True, text=True, check=True).stdout
+
+
 def records(log):
     """Every record of a log as a dictionary."""
     lines = pathlib.Path(log).read_text(encoding="utf-8").splitlines()
