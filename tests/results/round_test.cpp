@@ -43,8 +43,8 @@ class Round : public ::testing::Test {
     fs::create_directories(path);
     fs::create_directories(at(organization + "/systems"));
     for (size_t i = 0; i < 10; ++i)
-      std::ofstream(path + "/" + test::ResultFolder::name_of(i))
-          << test::text_of(test::log_of({.run_ms = 600000 + 60000 * static_cast<int64_t>(i)}));
+      std::ofstream(path + "/" + test::ResultFolder::name_of(i)) << test::text_of(
+          test::log_of({.run_ms = 600000 + 60000 * static_cast<int64_t>(i), .seed = static_cast<int64_t>(i)}));
   }
 
   void write_system(const std::string& organization, const std::string& system, const Json& json) const {
