@@ -90,6 +90,27 @@ TEST_F(Round, ARecordHoldsSystemRunsAndScore) {
   EXPECT_TRUE(record.at("convergence").at("passed").get<bool>());
 }
 
+// Rows stand beside published results, so a small variant gets none and a form is named.
+TEST_F(Round, SmallVariantsAreLeftOutAndFormsNamed) {
+  const auto rewrite = [&](const std::string& variant) {
+    for (int64_t i = 0; i < 10; ++i) {
+      test::SampleLog log = test::log_of({.seed = i});
+      test::make_own(log, variant, "reference");
+      std::ofstream(at("Org/results/box/gpt_oss_20b/") + test::ResultFolder::name_of(static_cast<size_t>(i)))
+          << test::text_of(log);
+    }
+  };
+  rewrite("full");
+  const ImportedRound full = import();
+  EXPECT_TRUE(full.problems.empty());
+  EXPECT_EQ(full.records.at(0).at("form"), "reference");
+  EXPECT_EQ(load_records(full.to_json(), "test").records.at(0).form, "reference");
+  rewrite("custom");
+  const ImportedRound custom = import();
+  EXPECT_TRUE(custom.records.empty());
+  EXPECT_TRUE(complains(custom, "box/gpt_oss_20b", "variant custom: not an MLPerf result"));
+}
+
 TEST_F(Round, WhatIsWrittenCanBeListed) {
   const Json document = Json::parse(import().to_json().dump());
   const LoadedRecords loaded = load_records(document, "test");
