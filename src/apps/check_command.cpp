@@ -120,12 +120,12 @@ void print_folders(const CheckBatch& batch) {
   }
 }
 
-// Only a log that scales rules can be a small variant's: a folder of full-size logs is read once.
+// A folder of full-size logs is read once.
 Judgements judge_small_runs(const CheckBatch& batch) {
   Judgements judgements;
   for (const CheckedLog& log : batch.logs) {
-    const bool scales = log.report && !log.report->scaled.empty();
-    judgements.push_back(scales ? results::judge_small_run(log.path) : std::nullopt);
+    const bool small = log.report && log.report->small_variant;
+    judgements.push_back(small ? results::judge_small_run(log.path) : std::nullopt);
   }
   return judgements;
 }
@@ -150,7 +150,7 @@ void print_batch(const CheckBatch& batch, const Judgements& judgements) {
     const CheckedLog& log = batch.logs[i];
     if (!log.report) {
       fmt::print("unusable: {}\n", log.unusable);
-    } else if (!log.report->passed() || !log.report->scaled.empty()) {
+    } else if (!log.report->passed() || log.report->small_variant) {
       print_report(*log.report);
       print_judgement(judgements[i]);
     }
@@ -192,8 +192,8 @@ void add_check_command(CLI::App& app, int& exit_code) {
       "result_<n>.txt are logs. --ruleset auto takes the round that a log's path names (training_results_v5.1), else\n"
       "the newest ruleset that has its benchmark.\n"
       "A log may declare rules that its small variant scales (sequence length, target, ...). They are listed by name,\n"
-      "and such a log passes, but is no MLPerf result. Remarks are questions a reviewer would ask; they never change\n"
-      "the verdict.\n"
+      "and such a log passes, but is no MLPerf result; nor is the log of any other variant than the full one.\n"
+      "Remarks are questions a reviewer would ask; they never change the verdict.\n"
       "The log of a small variant is also held against the samples that runs of it usually need to their target.\n"
       "Exit code: 0 all logs pass, 1 a log fails, is unfinished or converges oddly, 2 a log or folder cannot be used.");
   auto arguments = std::make_shared<CheckArguments>();

@@ -9,6 +9,7 @@
 #include "apps/exit_code.h"
 #include "timetrial/base/error.h"
 #include "timetrial/mllog/check.h"
+#include "timetrial/mllog/own_keys.h"
 #include "timetrial/mllog/reader.h"
 
 namespace timetrial::apps {
@@ -79,6 +80,7 @@ Verdict judge(const std::string& log, bool benchmark) {
   std::string text = report.passed() ? "rules: pass"
                                      : fmt::format("rules: fail, {} broken, see timetrial check", report.errors.size());
   if (!report.scaled.empty()) text += fmt::format(", {} scaled", report.scaled.size());
+  if (report.small_variant) text += fmt::format(", {}", mllog::kNoResult);
   return {.passed = report.passed(), .scaled = report.scaled.size(), .text = text};
 }
 

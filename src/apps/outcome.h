@@ -12,13 +12,13 @@ namespace timetrial::apps {
 struct Verdict {
   bool passed;
   size_t scaled;
-  std::string text;  // "rules: pass, 5 scaled"
+  std::string text;  // "rules: pass, 5 scaled, not an MLPerf result"
 };
 
 // A workload that is no `benchmark` has no rules; its log must be readable all the same.
 Verdict judge(const std::string& log, bool benchmark);
 
-// "gpt_oss_20b/small  target 3.50 reached: ...  (rules: pass, 5 scaled)  log: ..."
+// "gpt_oss_20b/small  target 3.50 reached: ...  (rules: pass, 5 scaled, not an MLPerf result)  log: ..."
 std::string outcome_text(const RunConfig& config, const RunResult& result, const Verdict& verdict,
                          const std::string& log);
 Json outcome_json(const RunConfig& config, const RunResult& result, const Verdict& verdict, const std::string& log);

@@ -62,7 +62,8 @@ void print_rows(const std::vector<ResultRecord>& records, const std::string& tod
     fmt::print("{:<16}{:<6}{:<12}{:<26}{:>7}{:>7}{:>22}{:>9}{:>11}  {:<42}{}\n", record.benchmark, record.round,
                age_of(record, today), record.organization + (record.division == "open" ? " (open)" : ""),
                number(record.accelerators, 0), number(record.batch, 0), minutes_of(record), number(record.step_s, 3),
-               number(record.samples, 0), record.accelerator, record.system);
+               number(record.samples, 0), record.accelerator,
+               record.form.empty() ? record.system : fmt::format("{} (form {})", record.system, record.form));
 }
 
 void print_footnotes(const std::vector<ResultRecord>& records) {

@@ -136,6 +136,7 @@ void add_score_command(CLI::App& app, int& exit_code) {
       "does not is rejected. Step times stand beside\n"
       "the score because they repeat; the time to train also counts how many "
       "evaluations it took.\n"
+      "Runs of different variants, forms or configurations are not averaged, and every run has a seed of its own.\n"
       "No file is written, scaling.json neither. A score is \"unverified\" "
       "until MLCommons has reviewed it; keep that word\n"
       "and the footnote with the number. A small variant's time is no MLPerf "
@@ -152,6 +153,8 @@ void add_score_command(CLI::App& app, int& exit_code) {
   command->add_flag("--rcp-bypass", arguments->options.bypass,
                     "accept a failed convergence check, as the official "
                     "checker's flag of this name does");
+  command->add_flag("--seed-checker-bypass", arguments->options.seed_bypass,
+                    "accept seeds that are missing or stand in several logs, as the official checker's flag does");
   command->add_flag("--json", arguments->json, "print one JSON document (schema timetrial.score_all/1)");
   command->callback([arguments, &exit_code] { exit_code = score_all(*arguments); });
 }

@@ -11,6 +11,7 @@
 #include "mllog/ruleset_choice.h"
 #include "mllog/scaling.h"
 #include "timetrial/base/error.h"
+#include "timetrial/mllog/own_keys.h"
 #include "timetrial/mllog/reader.h"
 
 namespace timetrial::mllog {
@@ -32,7 +33,8 @@ class FirstPass : public LogVisitor {
     last_line = header.line;
     finished = finished || header.key == "run_stop";
     remarks.see(header);
-    const bool wanted = judge_.wants(header.key) || RemarkCollector::wants(header.key) || header.key == kScaledRuleKey;
+    const bool wanted = judge_.wants(header.key) || RemarkCollector::wants(header.key) ||
+                        header.key == kScaledRuleKey || header.key == kVariantKey;
     return wanted ? Interest::take : Interest::skip;
   }
 
@@ -43,6 +45,10 @@ class FirstPass : public LogVisitor {
     }
     if (division.empty() && record.key == "submission_division" && record.value.is_string())
       division = record.value.get<std::string>();
+    if (record.key == kVariantKey && !other_variant) {
+      other_variant = record.value != kFullVariant;
+      variant = record.value.is_string() ? record.value.get<std::string>() : excerpt(record.value);
+    }
     judge_.add(record);
     if (RemarkCollector::wants(record.key)) remarks.add(record);
     if (record.key == kScaledRuleKey && declarations.size() <= kMostDeclarations)
@@ -61,9 +67,10 @@ class FirstPass : public LogVisitor {
   std::optional<RulesetChoice> other_ruleset() const { return other_ruleset_; }
   Judgement judgement() const { return judge_.finish(); }
 
-  std::string benchmark, division, last_key, official_dies_of;
+  std::string benchmark, division, variant, last_key, official_dies_of;
   int64_t records = 0, last_line = 0, bad_lines = 0, last_bad_line = 0;
   bool finished = false;
+  bool other_variant = false;  // than the benchmark's own
   std::vector<BadLine> first_bad_lines;
   std::vector<Record> declarations;
   RemarkCollector remarks;
@@ -163,6 +170,7 @@ struct Checker::State {
     report.records = pass.records;
     report.benchmark = pass.benchmark;
     report.division = pass.division;
+    report.variant = pass.variant;
     report.finished = pass.finished;
     report.last_key = pass.last_key;
     report.last_line = pass.last_line;
@@ -174,6 +182,7 @@ struct Checker::State {
     const std::vector<ScaledCheck> scaled = options.scaled ? *options.scaled : declared(pass, report.errors);
     const std::vector<Finding> misdeclared = judge_declarations(scaled, full, report.scaled);
     report.errors.insert(report.errors.end(), misdeclared.begin(), misdeclared.end());
+    report.small_variant = pass.other_variant || !scaled.empty() || !pass.declarations.empty();
     if (report.scaled.empty()) {
       add_judgement(full, report);
       report.counts = count(full, report);
@@ -181,8 +190,8 @@ struct Checker::State {
       judge_as_scaled(path, choice, report);
     }
 
-    report.remarks = pass.remarks.finish({path, full.applied, !report.scaled.empty()});
-    if (report.scaled.empty()) report.remarks.insert(report.remarks.end(), full.remarks.begin(), full.remarks.end());
+    report.remarks = pass.remarks.finish({path, full.applied, report.small_variant});
+    if (!report.small_variant) report.remarks.insert(report.remarks.end(), full.remarks.begin(), full.remarks.end());
     by_line(report.errors);
     by_line(report.warnings);
     by_line(report.remarks);

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "timetrial/base/error.h"
+#include "timetrial/mllog/own_keys.h"
 
 namespace timetrial::mllog {
 
@@ -32,6 +33,7 @@ void count(CheckBatch& batch) {
     } else if (log.report->passed()) {
       ++batch.passed;
       if (!log.report->scaled.empty()) ++batch.scaled;
+      if (log.report->small_variant) ++batch.small_variants;
     } else {
       ++(log.report->records > 0 && !log.report->finished ? batch.unfinished : batch.failed);
     }
@@ -81,7 +83,7 @@ std::string CheckBatch::verdict_sentence() const {
   const auto all = static_cast<int64_t>(logs.size());
   std::string sentence =
       passed == all ? fmt::format("all {} logs pass", all) : fmt::format("{} of {} logs pass", passed, all);
-  if (scaled > 0) sentence += fmt::format(", {} of them with scaled rules, which are no MLPerf results", scaled);
+  if (small_variants > 0) sentence += fmt::format(", {} of them of small variants, each {}", small_variants, kNoResult);
   sentence += rulesets_of(*this);
   std::vector<std::string> others;
   if (failed > 0) others.push_back(fmt::format("{} {}", failed, failed == 1 ? "fails" : "fail"));
@@ -106,6 +108,7 @@ Json CheckBatch::to_json() const {
           {"logs", reports},
           {"passed", passed},
           {"scaled", scaled},
+          {"small_variants", small_variants},
           {"failed", failed},
           {"unfinished", unfinished},
           {"unusable", unusable}};

@@ -19,7 +19,7 @@ struct Schedule {
 };
 
 std::optional<Schedule> schedule_of(const RemarkContext& context, std::optional<double> batch) {
-  if (context.scaled || !batch) return std::nullopt;
+  if (context.small_variant || !batch) return std::nullopt;
   for (const RuleFile* file : context.applied) {
     if (!file->evaluate_every_samples) continue;
     Schedule schedule;
@@ -79,7 +79,7 @@ bool meets(const std::vector<Check>& target, const Evaluation& evaluation) {
 }
 
 void trained_on(const std::vector<Evaluation>& evaluations, const RemarkContext& context, std::vector<Finding>& out) {
-  if (context.scaled) return;
+  if (context.small_variant) return;
   for (const RuleFile* file : context.applied)
     for (const KeyRule& rule : file->keys) {
       const bool has_target = std::any_of(rule.some_record.begin(), rule.some_record.end(),

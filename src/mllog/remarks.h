@@ -19,7 +19,7 @@ namespace timetrial::mllog {
 struct RemarkContext {
   std::string path;
   std::vector<const RuleFile*> applied;  // the rule files that judged the log
-  bool scaled = false;                   // a small variant: the benchmark's schedule and target are no yardstick
+  bool small_variant = false;            // the benchmark's schedule and target are no yardstick
 };
 
 // An evaluation as logged.

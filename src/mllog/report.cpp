@@ -6,6 +6,7 @@
 
 #include "timetrial/base/error.h"
 #include "timetrial/mllog/check.h"
+#include "timetrial/mllog/own_keys.h"
 
 namespace timetrial::mllog {
 
@@ -55,7 +56,8 @@ const char* name_of(OfficialOutcome outcome) {
 const char* verdict(const CheckReport& report) {
   if (report.records > 0 && !report.finished) return "unfinished";
   if (!report.passed()) return "fail";
-  return report.scaled.empty() ? "pass" : "pass_scaled";
+  if (!report.scaled.empty()) return "pass_scaled";
+  return report.small_variant ? "pass_variant" : "pass";
 }
 
 }  // namespace
@@ -67,12 +69,19 @@ std::string CheckReport::verdict_sentence() const {
   if (!passed())
     return fmt::format("fail: {} of {} rules broken ({}): {}", counts.failed,
                        counts.failed + counts.passed + counts.scaled, rules_name(*this), keys_of(errors));
-  if (scaled.empty()) return fmt::format("pass: {} rules hold ({})", counts.passed, rules_name(*this));
+  if (scaled.empty())
+    return fmt::format("pass: {} rules hold ({}){}", counts.passed, rules_name(*this),
+                       small_variant ? "; " + no_result(variant) : "");
   std::vector<std::string> names;
   for (const ScaledFinding& finding : scaled) names.push_back(finding.key);
-  return fmt::format("pass, {} scaled: {}; {} rules hold as they are ({}); not an MLPerf result{}", scaled.size(),
-                     fmt::join(names, ", "), counts.passed, rules_name(*this),
+  return fmt::format("pass, {} scaled: {}; {} rules hold as they are ({}); {}{}", scaled.size(), fmt::join(names, ", "),
+                     counts.passed, rules_name(*this), no_result(variant),
                      scaled_from_log ? "; what is scaled is the log's own declaration" : "");
+}
+
+std::string no_result(std::string_view variant) {
+  const bool named = !variant.empty() && variant != kFullVariant;
+  return fmt::format("{}: {}", named ? fmt::format("variant {}", variant) : "a small variant", kNoResult);
 }
 
 Json CheckReport::to_json() const {
@@ -90,6 +99,8 @@ Json CheckReport::to_json() const {
       {"official", {{"outcome", name_of(official)}, {"dies_of", official_dies_of}}},
       {"benchmark", benchmark},
       {"division", division},
+      {"variant", variant},
+      {"small_variant", small_variant},
       {"verdict", verdict(*this)},
       {"sentence", verdict_sentence()},
       {"passed", passed()},

@@ -1,4 +1,4 @@
-// The first value that any run of a folder logged; where runs contradict each other, the convergence check says so.
+// The first value that any run of a folder logged; where runs contradict each other, different_work says so.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

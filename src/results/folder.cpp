@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-BypassFile bypass_in(const fs::path& folder) {
+BypassFile bypass_in(const fs::path& folder, std::string_view bypass) {
   const fs::path path = folder / "package_checker_params";
   std::error_code ignored;
   if (!fs::is_regular_file(path, ignored)) return BypassFile::none;
@@ -28,7 +28,7 @@ BypassFile bypass_in(const fs::path& folder) {
   while (!rest.empty()) {
     const size_t end = rest.find('\n');
     const bool last = end == std::string_view::npos;
-    if (rest.substr(0, end) == "rcp-bypass") found = last ? BypassFile::honoured : BypassFile::overlooked;
+    if (rest.substr(0, end) == bypass) found = last ? BypassFile::honoured : BypassFile::overlooked;
     if (last) break;
     rest.remove_prefix(end + 1);
   }
@@ -53,14 +53,17 @@ std::vector<std::string> result_files(const std::string& folder) {
   return names;
 }
 
-BypassFile bypass_file(const std::string& folder) {
+BypassFile bypass_file(const std::string& folder, std::string_view bypass) {
   const fs::path own = fs::path(folder).lexically_normal();
   // "a/b/" has an empty last part, whose parent would be the folder itself.
   const fs::path system = (own.has_filename() ? own : own.parent_path()).parent_path();
-  return std::max(bypass_in(own), bypass_in(system.empty() ? "." : system), [](BypassFile a, BypassFile b) {
-    const auto rank = [](BypassFile file) { return file == BypassFile::honoured ? 2 : file == BypassFile::overlooked; };
-    return rank(a) < rank(b);
-  });
+  return std::max(bypass_in(own, bypass), bypass_in(system.empty() ? "." : system, bypass),
+                  [](BypassFile a, BypassFile b) {
+                    const auto rank = [](BypassFile file) {
+                      return file == BypassFile::honoured ? 2 : file == BypassFile::overlooked;
+                    };
+                    return rank(a) < rank(b);
+                  });
 }
 
 std::optional<double> scaling_in(const std::string& folder) {

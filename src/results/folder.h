@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace timetrial::results {
@@ -13,9 +14,10 @@ std::vector<std::string> result_files(const std::string& folder);
 
 enum class BypassFile { none, honoured, overlooked };
 
-// Does a file package_checker_params in the folder, or in the system's folder above it, ask for rcp-bypass? The
-// official package checker honours only a last line without a line end (rules digest 5.2); others are `overlooked`.
-BypassFile bypass_file(const std::string& folder);
+// Does a file package_checker_params in the folder, or in the system's folder above it, ask for `bypass` ("rcp-bypass",
+// "seed-checker-bypass")? The official package checker honours only a last line without a line end (rules digest 5.2);
+// others are `overlooked`.
+BypassFile bypass_file(const std::string& folder, std::string_view bypass);
 
 // The factor in the folder's scaling.json. Nothing when there is no such file; throws DataError for one without a
 // factor.

@@ -51,6 +51,7 @@ class Reader {
     text("status", record.status);
     text("accelerator", record.accelerator);
     text("precision", record.precision);
+    text("form", record.form);
     number_field("accelerators", record.accelerators);
     number_field("nodes", record.nodes);
     number_field("global_batch", record.batch);

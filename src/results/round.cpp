@@ -107,6 +107,7 @@ Json record_of(const Score& score, const RoundFolder& place, const ImportedRound
   record["organization"] = place.organization;
   record["system"] = place.system;
   record["benchmark"] = place.benchmark;
+  if (const std::string form = first_text(score.runs, &RunFacts::form); !form.empty()) record["form"] = form;
   if (record["division"].is_null() && !score.division.empty()) record["division"] = score.division;
   record["global_batch"] = json_of(first_number(score.runs, &RunFacts::batch));
   record["accumulation"] = json_of(first_number(score.runs, &RunFacts::accumulation));
@@ -169,7 +170,11 @@ ImportedRound import_round(const std::string& folder, const ImportOptions& optio
     const RoundFolder& place = found.folders[order[next]];
     try {
       const Score score = score_folder(place.path, {.ruleset = round.ruleset, .bypass = false, .threads = 1});
-      records[order[next]] = record_of(score, place, round);
+      if (score.variant) {
+        failures[order[next]] = score.sentence() + "; left out";
+      } else {
+        records[order[next]] = record_of(score, place, round);
+      }
     } catch (const DataError& error) {
       failures[order[next]] = error.what();
     }

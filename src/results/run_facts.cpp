@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/results/run_facts.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <string_view>
@@ -9,7 +11,7 @@
 #include <vector>
 
 #include "results/json_value.h"
-#include "timetrial/mllog/check.h"
+#include "timetrial/mllog/own_keys.h"
 #include "timetrial/mllog/reader.h"
 #include "timetrial/results/statistics.h"
 
@@ -28,10 +30,10 @@ struct NumberField {
   std::optional<double> RunFacts::*field;
 };
 constexpr NumberField kNumbers[] = {
-    {"global_batch_size", &RunFacts::batch},      {"gradient_accumulation_steps", &RunFacts::accumulation},
-    {"micro_batch_size", &RunFacts::micro_batch}, {"seed", &RunFacts::seed},
-    {"tensor_parallelism", &RunFacts::tensor},    {"pipeline_parallelism", &RunFacts::pipeline},
-    {"context_parallelism", &RunFacts::context},  {"expert_parallelism", &RunFacts::expert}};
+    {"global_batch_size", &RunFacts::batch},       {"gradient_accumulation_steps", &RunFacts::accumulation},
+    {"micro_batch_size", &RunFacts::micro_batch},  {"tensor_parallelism", &RunFacts::tensor},
+    {"pipeline_parallelism", &RunFacts::pipeline}, {"context_parallelism", &RunFacts::context},
+    {"expert_parallelism", &RunFacts::expert}};
 
 struct TextField {
   std::string_view key;
@@ -41,6 +43,9 @@ constexpr TextField kTexts[] = {{"submission_benchmark", &RunFacts::benchmark},
                                 {"submission_division", &RunFacts::division},
                                 {"submission_org", &RunFacts::organization},
                                 {"submission_platform", &RunFacts::platform},
+                                {mllog::kVariantKey, &RunFacts::variant},
+                                {mllog::kFormKey, &RunFacts::form},
+                                {mllog::kConfigHashKey, &RunFacts::config_hash},
                                 {"lowest_numerical_precision_in_linear", &RunFacts::linear_precision},
                                 {"lowest_numerical_precision_in_attn", &RunFacts::attention_precision},
                                 {"lowest_numerical_precision_in_comm", &RunFacts::communication_precision}};
@@ -50,14 +55,13 @@ enum class Event {
   evaluation_start,
   evaluation_stop,
   evaluation,
+  seed,
   block_start,
   block_stop,
   init_start,
   init_stop,
   run_start,
   run_stop,
-  scaled_rule,
-  variant,
   number,
   text
 };
@@ -69,14 +73,13 @@ const std::unordered_map<std::string_view, Event>& events() {
                                                        {"eval_start", Event::evaluation_start},
                                                        {"eval_stop", Event::evaluation_stop},
                                                        {"eval_accuracy", Event::evaluation},
+                                                       {"seed", Event::seed},
                                                        {"block_start", Event::block_start},
                                                        {"block_stop", Event::block_stop},
                                                        {"init_start", Event::init_start},
                                                        {"init_stop", Event::init_stop},
                                                        {"run_start", Event::run_start},
-                                                       {"run_stop", Event::run_stop},
-                                                       {mllog::kScaledRuleKey, Event::scaled_rule},
-                                                       {"timetrial_variant", Event::variant}};
+                                                       {"run_stop", Event::run_stop}};
     for (const NumberField& field : kNumbers) map.emplace(field.key, Event::number);
     for (const TextField& field : kTexts) map.emplace(field.key, Event::text);
     return map;
@@ -93,7 +96,10 @@ class Collector : public mllog::LogVisitor {
     return mllog::Interest::take;
   }
 
-  void bad_line(mllog::BadLine&&) override {}  // the rules check's matter
+  // Otherwise the rules check's matter.
+  void bad_line(mllog::BadLine&& line) override {
+    if (facts_.seeds.trouble.empty()) facts_.seeds.trouble = fmt::format("line {}: {}", line.line, line.what);
+  }
 
   void record(Record&& record) override {
     switch (event_) {
@@ -106,6 +112,10 @@ class Collector : public mllog::LogVisitor {
         return evaluation_stop(record);
       case Event::evaluation:
         return evaluation(record);
+      case Event::seed:
+        facts_.seed = number_of(record.value);
+        facts_.seeds.records.push_back({record.line, std::move(record.value), std::move(record.metadata)});
+        return;
       case Event::block_start:
         return block_start(record);
       case Event::block_stop:
@@ -121,12 +131,6 @@ class Collector : public mllog::LogVisitor {
         return;
       case Event::run_stop:
         return run_stop(record);
-      case Event::scaled_rule:
-        facts_.variant = true;
-        return;
-      case Event::variant:
-        facts_.variant = facts_.variant || record.value != "full";
-        return;
       case Event::number:
         for (const NumberField& field : kNumbers)
           if (record.key == field.key) facts_.*field.field = number_of(record.value);
@@ -239,16 +243,20 @@ Json to_json(const StepTimes& steps) {
 }
 
 Json to_json(const RunFacts& facts) {
-  return {{"status", facts.status},
-          {"seed", json_of(facts.seed)},
-          {"run_ms", json_of(facts.run_ms)},
-          {"init_ms", json_of(facts.init_ms)},
-          {"run_start_ms", json_of(facts.started_ms)},
-          {"samples", json_of(facts.samples)},
-          {"loss", json_of(facts.loss)},
-          {"evaluations", facts.evaluations},
-          {"evaluation_ms", facts.evaluation_ms},
-          {"steps", facts.steps ? to_json(*facts.steps) : Json()}};
+  Json object = {{"status", facts.status},
+                 {"seed", json_of(facts.seed)},
+                 {"run_ms", json_of(facts.run_ms)},
+                 {"init_ms", json_of(facts.init_ms)},
+                 {"run_start_ms", json_of(facts.started_ms)},
+                 {"samples", json_of(facts.samples)},
+                 {"loss", json_of(facts.loss)},
+                 {"evaluations", facts.evaluations},
+                 {"evaluation_ms", facts.evaluation_ms},
+                 {"steps", facts.steps ? to_json(*facts.steps) : Json()}};
+  if (!facts.variant.empty()) object["variant"] = facts.variant;
+  if (!facts.form.empty()) object["form"] = facts.form;
+  if (!facts.config_hash.empty()) object["config_hash"] = facts.config_hash;
+  return object;
 }
 
 }  // namespace timetrial::results

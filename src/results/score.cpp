@@ -10,6 +10,7 @@
 #include "results/first_of.h"
 #include "results/folder.h"
 #include "results/parallel.h"
+#include "results/same_work.h"
 #include "timetrial/base/error.h"
 #include "timetrial/mllog/check.h"
 #include "timetrial/results/statistics.h"
@@ -33,14 +34,14 @@ CheckedRun read_run(const std::string& folder, const std::string& file, const ml
   try {
     run.reading = read_convergence_file(path);
   } catch (const DataError& error) {
-    run.reading.trouble = "the file cannot be read";
+    run.reading.trouble = run.facts.seeds.trouble = "the file cannot be read";
   }
   try {
     run.facts = read_run_facts(path);
     const mllog::CheckReport report = checker.check(path);
     result.ruleset = report.ruleset;
     run.verdict = report.verdict_sentence();
-    run.facts.variant = run.facts.variant || !report.scaled.empty();
+    run.small_variant = report.small_variant;
     run.compliant = report.passed() && report.finished;
     if (run.facts.run_ms) run.minutes = *run.facts.run_ms / kMillisecondsPerMinute;
   } catch (const DataError& error) {
@@ -112,7 +113,7 @@ void judge_variant(Score& score) {
   score.minutes = score.mean_minutes;
 }
 
-void judge_runs(Score& score) {
+void judge_runs(Score& score, bool same_work) {
   const std::vector<std::string> excluded = names_of(score.runs, RunFate::excluded);
   if (score.runs_required == 0)
     score.problems.push_back(fmt::format("ruleset {} has no benchmark '{}' with reference points; it has {}",
@@ -130,25 +131,47 @@ void judge_runs(Score& score) {
   if (excluded.size() > 1)
     score.problems.push_back(
         fmt::format("{} logs break the rules and only one may ({})", excluded.size(), fmt::join(excluded, ", ")));
-  else if (!score.mean_minutes)
+  else if (same_work && !score.mean_minutes)
     score.problems.push_back("too few runs for a mean without the fastest and the slowest");
+}
+
+std::string overlooked(std::string_view bypass) {
+  return fmt::format(
+      "package_checker_params asks for {} with a line end behind it, which the official package checker "
+      "overlooks; leave the line end away",
+      bypass);
+}
+
+std::vector<std::string> files_of(const Score& score) {
+  std::vector<std::string> files;
+  for (const ScoredRun& run : score.runs) files.push_back(run.file);
+  return files;
+}
+
+void judge_seeds_of(Score& score, const std::string& folder, bool bypass) {
+  std::vector<SeedReading> readings;
+  for (const ScoredRun& run : score.runs) readings.push_back(run.facts.seeds);
+  score.seeds = judge_seeds(readings, files_of(score));
+  if (score.division != "closed") return;
+  constexpr std::string_view kBypass = "seed-checker-bypass";
+  const BypassFile file = bypass_file(folder, kBypass);
+  if (file == BypassFile::overlooked) score.notes.push_back(overlooked(kBypass));
+  score.notes.insert(score.notes.end(), score.seeds.notes.begin(), score.seeds.notes.end());
+  const bool accepted = bypass || file == BypassFile::honoured;
+  for (const std::string& problem : score.seeds.problems)
+    (accepted ? score.notes : score.problems)
+        .push_back(accepted ? fmt::format("seeds, accepted by the bypass: {}", problem) : "seeds: " + problem);
 }
 
 void judge_convergence_of(Score& score, const std::string& folder, bool bypass) {
   std::vector<ConvergenceReading> readings;
-  std::vector<std::string> names;
-  for (const ScoredRun& run : score.runs) {
-    readings.push_back(run.reading);
-    names.push_back(run.file);
-  }
-  const BypassFile file = bypass_file(folder);
-  score.convergence =
-      judge_convergence(readings, names, {.ruleset = score.ruleset, .bypass = bypass || file == BypassFile::honoured});
+  for (const ScoredRun& run : score.runs) readings.push_back(run.reading);
+  constexpr std::string_view kBypass = "rcp-bypass";
+  const BypassFile file = bypass_file(folder, kBypass);
+  score.convergence = judge_convergence(readings, files_of(score),
+                                        {.ruleset = score.ruleset, .bypass = bypass || file == BypassFile::honoured});
   score.convergence_applies = score.division == "closed";
-  if (file == BypassFile::overlooked)
-    score.notes.push_back(
-        "package_checker_params asks for rcp-bypass with a line end behind it, which the official package "
-        "checker overlooks; leave the line end away");
+  if (file == BypassFile::overlooked) score.notes.push_back(overlooked(kBypass));
   if (!score.convergence_applies) {
     score.notes.push_back(
         fmt::format("division '{}': the convergence check is for the closed division only", score.division));
@@ -196,16 +219,21 @@ Score score_folder(const std::string& folder, const ScoreOptions& options) {
   score.benchmark = first_text(score.runs, &RunFacts::benchmark);
   score.division = first_text(score.runs, &RunFacts::division);
   score.variant =
-      std::any_of(score.runs.begin(), score.runs.end(), [](const ScoredRun& run) { return run.facts.variant; });
-  score.steps = summarise_steps(score.runs);
-  average(score);
+      std::any_of(score.runs.begin(), score.runs.end(), [](const ScoredRun& run) { return run.small_variant; });
+  score.problems = different_work(score.runs, score.variant);
+  const bool same_work = score.problems.empty();
+  if (same_work) {
+    score.steps = summarise_steps(score.runs);
+    average(score);
+  }
   if (score.variant) {
     judge_variant(score);
     return score;
   }
   if (const std::optional<ReferencePoints> points = reference_points(score.ruleset, score.benchmark))
     score.runs_required = points->runs_required;
-  judge_runs(score);
+  judge_runs(score, same_work);
+  judge_seeds_of(score, folder, options.seed_bypass);
   judge_convergence_of(score, folder, options.bypass);
   compare_scaling_file(score, folder);
   const double factor = score.scaling_file ? score.convergence.factor : 1;

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "results/first_of.h"
 #include "results/json_value.h"
+#include "timetrial/mllog/own_keys.h"
 #include "timetrial/results/score.h"
 #include "timetrial/results/wording.h"
 
@@ -66,6 +68,10 @@ Json convergence_json(const Score& score) {
   return object;
 }
 
+Json seeds_json(const Score& score) {
+  return {{"applies", score.convergence_applies}, {"passed", score.seeds.passed()}, {"problems", score.seeds.problems}};
+}
+
 int64_t counting(const std::vector<ScoredRun>& runs) {
   return std::count_if(runs.begin(), runs.end(), [](const ScoredRun& run) { return run.fate == RunFate::counts; });
 }
@@ -90,15 +96,16 @@ std::string Score::sentence() const {
   const auto count = counting(runs);
   const std::string runs_word = fmt::format("{} of {} runs", count, runs.size());
   if (variant) {
-    if (!passed()) return fmt::format("no time: {}; {}", problems.front(), kSmallVariant);
-    return fmt::format("{} minutes to the target, mean of {}: {}", minutes_text(*minutes), runs_word, kSmallVariant);
+    const std::string words = small_variant_words(first_text(runs, &RunFacts::variant));
+    if (!passed()) return fmt::format("no time: {}; {}", problems.front(), words);
+    return fmt::format("{} minutes to the target, mean of {}: {}", minutes_text(*minutes), runs_word, words);
   }
   const std::string what = fmt::format("{}, {}, ruleset {}", benchmark.empty() ? "no benchmark" : benchmark,
                                        division.empty() ? "no division" : division, ruleset);
   if (!passed()) {
     const std::string more = problems.size() > 1 ? fmt::format("; and {} more", problems.size() - 1) : "";
-    const std::string mean = mean_minutes ? fmt::format("; the runs' mean of {} minutes is not an MLPerf result",
-                                                        minutes_text(*mean_minutes))
+    const std::string mean = mean_minutes ? fmt::format("; the runs' mean of {} minutes is {}",
+                                                        minutes_text(*mean_minutes), mllog::kNoResult)
                                           : "";
     return fmt::format("no score: {}{} ({}){}", problems.empty() ? "no run could be timed" : problems.front(), more,
                        what, mean);
@@ -132,6 +139,7 @@ Json Score::to_json() const {
                  {"problems", problems},
                  {"notes", notes},
                  {"runs", list},
+                 {"seeds", variant ? Json() : seeds_json(*this)},
                  {"convergence", variant ? Json() : convergence_json(*this)},
                  {"scaling_file", scaling_file ? Json(*scaling_file) : Json()},
                  {"scaling_file_there", json_of(scaling_file_there)},

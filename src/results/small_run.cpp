@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "timetrial/base/error.h"
+#include "timetrial/mllog/own_keys.h"
 #include "timetrial/mllog/reader.h"
 
 namespace timetrial::embedded {
@@ -39,8 +40,9 @@ void set_interval(SmallRunPoints& points) {
 class Facts : public mllog::LogVisitor {
  public:
   mllog::Interest header(const mllog::RecordHeader& header) override {
-    for (const std::string_view key : {"submission_benchmark", "timetrial_variant", "timetrial_form",
-                                       "timetrial_effective_config", "run_stop", "eval_accuracy"})
+    for (const std::string_view key : {std::string_view("submission_benchmark"), mllog::kVariantKey, mllog::kFormKey,
+                                       std::string_view("timetrial_effective_config"), std::string_view("run_stop"),
+                                       std::string_view("eval_accuracy")})
       if (header.key == key) return mllog::Interest::take;
     return mllog::Interest::skip;
   }
@@ -53,8 +55,8 @@ class Facts : public mllog::LogVisitor {
       config = std::move(record.value);
     } else if (value.is_string()) {
       auto& text = record.key == "submission_benchmark" ? benchmark
-                   : record.key == "timetrial_variant"  ? variant
-                   : record.key == "timetrial_form"     ? form
+                   : record.key == mllog::kVariantKey   ? variant
+                   : record.key == mllog::kFormKey      ? form
                                                         : status;
       text = value.get<std::string>();
     }

@@ -6,7 +6,13 @@
 
 #include <cctype>
 
+#include "timetrial/mllog/own_keys.h"
+
 namespace timetrial::results {
+
+std::string small_variant_words(std::string_view variant) {
+  return mllog::no_result(variant) + ", and not to be compared with one";
+}
 
 std::string version_name(std::string_view ruleset) {
   const size_t second = ruleset.find('.', ruleset.find('.') + 1);

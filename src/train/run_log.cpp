@@ -7,6 +7,7 @@
 #include "timetrial/base/error.h"
 #include "timetrial/config/precision.h"
 #include "timetrial/mllog/check.h"
+#include "timetrial/mllog/own_keys.h"
 
 namespace timetrial {
 
@@ -74,9 +75,9 @@ void RunLog::configuration(const RunConfig& config, int64_t training_samples) {
   put("lowest_numerical_precision_in_attn", mllog_name_of(lowest.attention));
   put("lowest_numerical_precision_in_comm", mllog_name_of(lowest.communication));
   // Keys of our own; readers ignore keys they do not know.
-  put("timetrial_variant", config.variant);
-  put("timetrial_form", config.form);
-  put("timetrial_config_hash", config_hash(config));
+  put(mllog::kVariantKey, config.variant);
+  put(mllog::kFormKey, config.form);
+  put(mllog::kConfigHashKey, config_hash(config));
   put("timetrial_effective_config", effective_json(config));
   std::vector<mllog::ScaledCheck> scaled;
   for (const ScaledRule& rule : config.scaled_rules)

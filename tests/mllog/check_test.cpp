@@ -117,10 +117,39 @@ TEST(CheckLog, DeclaredScalingPassesAndIsNamed) {
   EXPECT_EQ(report.scaled[2].full_rule, "is at most 3.34 and is above 0");
   EXPECT_EQ(report.verdict_sentence(),
             fmt::format("pass, 3 scaled: max_sequence_length, eval_samples, eval_accuracy; {} rules hold as they are "
-                        "(ruleset 6.0.0, closed gpt_oss_20b); not an MLPerf result",
+                        "(ruleset 6.0.0, closed gpt_oss_20b); a small variant: not an MLPerf result",
                         report.counts.passed));
   EXPECT_EQ(report.to_json()["verdict"], "pass_scaled");
   EXPECT_TRUE(report.remarks.empty());
+}
+
+// Rules scale what a log says of the run; a model with other layers holds them all.
+TEST(CheckLog, AnotherVariantThanTheFullOneIsNoResult) {
+  SampleLog log = sound_log();
+  const auto variant = log.insert(log.end() - 1, {"timetrial_variant", "custom"});
+  const CheckReport custom = check(log);
+  EXPECT_TRUE(custom.passed()) << custom.verdict_sentence();
+  EXPECT_TRUE(custom.small_variant);
+  EXPECT_EQ(custom.verdict_sentence(),
+            fmt::format("pass: {} rules hold (ruleset 6.0.0, closed gpt_oss_20b); variant custom: not an MLPerf result",
+                        custom.counts.passed));
+  EXPECT_EQ(custom.to_json()["verdict"], "pass_variant");
+  EXPECT_EQ(custom.to_json()["variant"], "custom");
+  EXPECT_EQ(custom.to_json()["small_variant"], true);
+  for (const Json& odd : {Json(nullptr), Json(1), Json::array({"full"}), Json("Full")}) {
+    variant->value = odd;
+    EXPECT_TRUE(check(log).small_variant) << odd;
+  }
+  variant->value = "full";
+  const CheckReport full = check(log);
+  EXPECT_FALSE(full.small_variant);
+  EXPECT_EQ(full.verdict_sentence(),
+            fmt::format("pass: {} rules hold (ruleset 6.0.0, closed gpt_oss_20b)", full.counts.passed));
+  EXPECT_EQ(full.to_json()["verdict"], "pass");
+  log.insert(log.end() - 1, {"timetrial_variant", "small"});
+  log.insert(log.end() - 1, {"timetrial_variant", "full"});
+  EXPECT_TRUE(check(log).small_variant) << "the last record hides the one before";
+  EXPECT_FALSE(check(sound_log()).small_variant) << "another program's log";
 }
 
 // A small variant evaluates when it likes: the benchmark's schedule is no yardstick for it.

@@ -3,6 +3,7 @@
 """commands.py TIMETRIAL WRITE_SCRIPTED_LOG"""
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,15 +27,23 @@ def tree(folder):
     return sorted(os.path.join(at, name) for at, _, names in os.walk(folder) for name in names)
 
 
+def copy_with_seed(log, path, seed):
+    with open(log, encoding="ascii") as file:
+        text, count = re.subn(r'("key": "seed", "value": )\d+', rf"\g<1>{seed}", file.read())
+    check(count == 1, "the scripted log holds one seed")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
 def make_round(folder):
-    """training_results_v6.0 with one organisation, one system, ten copies of the scripted log."""
+    """training_results_v6.0 with one organisation, one system, ten times the scripted log with a seed of its own."""
     results = os.path.join(folder, "training_results_v6.0", "TEST", "results", "box", "gpt_oss_20b")
     os.makedirs(results)
     os.makedirs(os.path.join(folder, "training_results_v6.0", "TEST", "systems"))
     first = os.path.join(results, "result_0.txt")
     subprocess.run([WRITER, first], check=True)
-    for i in range(1, 10):
-        shutil.copy(first, os.path.join(results, f"result_{i}.txt"))
+    for i in range(10):
+        copy_with_seed(first, os.path.join(results, f"result_{i}.txt"), i)
     with open(os.path.join(folder, "training_results_v6.0", "TEST", "systems", "box.json"), "w", encoding="ascii") as file:
         json.dump({"submitter": "TEST", "division": "closed", "status": "Preview", "system_name": "box", "number_of_nodes": "1",
                    "accelerators_per_node": "8", "accelerator_model_name": "Chip", "host_processor_model_name": "c",
@@ -73,6 +82,10 @@ def score_and_import(folder):
     os.remove(os.path.join(results, "result_9.txt"))
     check(run("score", results)[0] == 1, "score: nine runs are no score")
     shutil.copy(os.path.join(results, "result_0.txt"), os.path.join(results, "result_9.txt"))
+    code, out, _ = run("score", results)
+    check(code == 1 and "seeds: every run has a seed of its own" in out and "result_0.txt, result_9.txt" in out, "score: a repeated seed")
+    check(run("score", "--seed-checker-bypass", results)[0] == 0, "score: a repeated seed is accepted with the bypass")
+    copy_with_seed(os.path.join(results, "result_0.txt"), os.path.join(results, "result_9.txt"), 9)
 
     output = os.path.join(folder, "round.json")
     code, out, _ = run("results", "import", os.path.join(folder, "training_results_v6.0"), "--output", output)

@@ -15,6 +15,7 @@ struct SampleRun {
   int64_t run_ms = 600000;
   int64_t samples = 196608;
   double step_s = 0.4;
+  int64_t seed = 1234;
 };
 
 inline void insert_before(SampleLog& log, const std::string& key, const SampleRecord& record) {
@@ -42,8 +43,16 @@ inline SampleLog log_of(const SampleRun& run) {
   for (const double off : {-0.001, 0.0, 0.001})
     insert_before(log, "run_stop",
                   {"tracked_stats", {{"train_step_time", run.step_s + off}}, {{"step", 1}}, 2000000 + run.run_ms});
-  insert_before(log, "init_stop", {"seed", 1234});
+  insert_before(log, "init_stop", {"seed", run.seed, {{"file", "train.py"}, {"lineno", 7}}});
   return log;
+}
+
+// What this program's own logs hold beside the official keys.
+inline void make_own(SampleLog& log, const std::string& variant = "full", const std::string& form = "submitted",
+                     const std::string& hash = "0123") {
+  insert_before(log, "init_stop", {"timetrial_variant", variant});
+  insert_before(log, "init_stop", {"timetrial_form", form});
+  insert_before(log, "init_stop", {"timetrial_config_hash", hash});
 }
 
 class ResultFolder {
@@ -52,7 +61,11 @@ class ResultFolder {
     std::filesystem::create_directories(path_);
   }
   void put(size_t number, const SampleLog& log) const { write_file(name_of(number), text_of(log)); }
-  void put(size_t number, const SampleRun& run = {}) const { put(number, log_of(run)); }
+  // With a seed of its own.
+  void put(size_t number, SampleRun run = {}) const {
+    run.seed += static_cast<int64_t>(number);
+    put(number, log_of(run));
+  }
   void write_file(const std::string& name, const std::string& text) const {
     std::ofstream(path_ + "/" + name, std::ios::binary) << text;
   }

@@ -43,8 +43,8 @@ class Round : public ::testing::Test {
     fs::create_directories(path);
     fs::create_directories(at(organization + "/systems"));
     for (size_t i = 0; i < 10; ++i)
-      std::ofstream(path + "/" + test::ResultFolder::name_of(i))
-          << test::text_of(test::log_of({.run_ms = 600000 + 60000 * static_cast<int64_t>(i)}));
+      std::ofstream(path + "/" + test::ResultFolder::name_of(i)) << test::text_of(
+          test::log_of({.run_ms = 600000 + 60000 * static_cast<int64_t>(i), .seed = static_cast<int64_t>(i)}));
   }
 
   void write_system(const std::string& organization, const std::string& system, const Json& json) const {
@@ -88,6 +88,27 @@ TEST_F(Round, ARecordHoldsSystemRunsAndScore) {
   EXPECT_EQ(record.at("runs")[0].at("init_ms"), 90000);
   EXPECT_EQ(record.at("runs")[0].at("fate"), "fastest");
   EXPECT_TRUE(record.at("convergence").at("passed").get<bool>());
+}
+
+// Rows stand beside published results, so a small variant gets none and a form is named.
+TEST_F(Round, SmallVariantsAreLeftOutAndFormsNamed) {
+  const auto rewrite = [&](const std::string& variant) {
+    for (int64_t i = 0; i < 10; ++i) {
+      test::SampleLog log = test::log_of({.seed = i});
+      test::make_own(log, variant, "reference");
+      std::ofstream(at("Org/results/box/gpt_oss_20b/") + test::ResultFolder::name_of(static_cast<size_t>(i)))
+          << test::text_of(log);
+    }
+  };
+  rewrite("full");
+  const ImportedRound full = import();
+  EXPECT_TRUE(full.problems.empty());
+  EXPECT_EQ(full.records.at(0).at("form"), "reference");
+  EXPECT_EQ(load_records(full.to_json(), "test").records.at(0).form, "reference");
+  rewrite("custom");
+  const ImportedRound custom = import();
+  EXPECT_TRUE(custom.records.empty());
+  EXPECT_TRUE(complains(custom, "box/gpt_oss_20b", "variant custom: not an MLPerf result"));
 }
 
 TEST_F(Round, WhatIsWrittenCanBeListed) {

@@ -25,7 +25,8 @@ TEST(Wording, ComparisonWithVerifiedResults) {
 }
 
 TEST(Wording, SmallVariantsSayThatTheyAreNone) {
-  EXPECT_EQ(kSmallVariant, "a small variant: not an MLPerf result, and not to be compared with one");
+  EXPECT_EQ(small_variant_words(""), "a small variant: not an MLPerf result, and not to be compared with one");
+  EXPECT_EQ(small_variant_words("custom"), "variant custom: not an MLPerf result, and not to be compared with one");
 }
 
 TEST(Wording, Minutes) {

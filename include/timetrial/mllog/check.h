@@ -64,8 +64,11 @@ struct CheckReport {
   std::string path, ruleset;
   std::string ruleset_chosen_by;    // "option", "folder", "benchmark" or "default"
   std::string benchmark, division;  // as logged; empty when not
-  bool finished = false;            // the log holds run_stop
-  std::string last_key;             // of the last readable record, and its line
+  std::string variant;              // kVariantKey (own_keys.h); empty when not logged, as by every other program
+  // Another variant than the benchmark's own, or one that declares rules as scaled: no MLPerf result.
+  bool small_variant = false;
+  bool finished = false;  // the log holds run_stop
+  std::string last_key;   // of the last readable record, and its line
   int64_t last_line = 0;
   int64_t records = 0;
   std::vector<Finding> errors, warnings;  // as the official checker draws the border; by line
@@ -76,9 +79,10 @@ struct CheckReport {
   OfficialOutcome official = OfficialOutcome::fail;
   std::string official_dies_of;  // with OfficialOutcome::dies: why it ends without a verdict
 
-  // No error. Scaled rules do not make a log fail, but a log with any is no MLPerf result.
+  // No error. Neither scaled rules nor another variant make a log fail, but such a log is no MLPerf result.
   bool passed() const { return errors.empty(); }
-  // One sentence: "pass: ...", "pass, 3 scaled: ...", "fail: ..." or "unfinished: ...".
+  // One sentence: "pass: ...", "pass, 3 scaled: ...", "fail: ..." or "unfinished: ..."; what passes and is a small
+  // variant says so (no_result).
   std::string verdict_sentence() const;
   // Schema "timetrial.check/1" (docs/cli/check.md); fields only get added under that name.
   Json to_json() const;

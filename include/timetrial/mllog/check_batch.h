@@ -20,10 +20,11 @@ struct CheckedLog {
 };
 
 struct CheckBatch {
-  std::string ruleset;                 // as asked for
-  std::vector<CheckedLog> logs;        // in the order of the request, however many threads there were
-  int64_t passed = 0;                  // without and with scaled rules
-  int64_t scaled = 0;                  // of `passed`: those that scale rules, and so are no MLPerf results
+  std::string ruleset;           // as asked for
+  std::vector<CheckedLog> logs;  // in the order of the request, however many threads there were
+  int64_t passed = 0;            // without and with scaled rules
+  int64_t scaled = 0;            // of `passed`: those that scale rules
+  int64_t small_variants = 0;    // of `passed`: no MLPerf results, because they scale rules or are another variant
   int64_t failed = 0, unfinished = 0;  // `failed` without the unfinished
   int64_t unusable = 0;
 

@@ -16,6 +16,7 @@ struct ResultRecord {
   std::string round, date,
       source;  // "v6.0"; day of publication, 2026-06-16, empty when unknown; where it was published
   std::string organization, system, benchmark, division, status, accelerator, precision;
+  std::string form;  // of the workload, where the logs name one: results of different forms do not compare (spec 18.1)
   std::optional<double> accelerators, nodes, batch;
   std::optional<double> minutes;       // scaled, as published
   std::optional<double> samples;       // to the target, mean without fastest and slowest

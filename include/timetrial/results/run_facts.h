@@ -7,6 +7,7 @@
 #include <string>
 
 #include "timetrial/base/json.h"
+#include "timetrial/results/seeds.h"
 
 namespace timetrial::results {
 
@@ -31,10 +32,10 @@ struct RunFacts {
   std::optional<double> tensor, pipeline, context, expert;  // degrees of parallelism; logged from round 6.0 on
   std::string linear_precision, attention_precision, communication_precision;  // likewise
   std::string benchmark, division, organization, platform;
-  std::string status;  // of run_stop
-  bool variant =
-      false;  // a log of this program's that scales rules, or runs another variant than "full": no MLPerf result
+  std::string variant, form, config_hash;  // in this program's own logs alone (mllog/own_keys.h)
+  std::string status;                      // of run_stop
   std::optional<StepTimes> steps;
+  SeedReading seeds;
 };
 
 // Reads them off a log; of a key that stands several times the last record counts, of run_stop the first. Odd values

@@ -27,6 +27,7 @@ struct ScoredRun {
   std::string file;  // name in the folder
   RunFate fate = RunFate::counts;
   bool compliant = false;         // passes `timetrial check`
+  bool small_variant = false;     // as that check has it: no MLPerf result
   std::string verdict;            // that check's sentence, or why the file cannot be used
   std::optional<double> minutes;  // run_start to run_stop
   RunFacts facts;
@@ -44,13 +45,15 @@ struct StepSummary {
 
 struct Score {
   std::string folder, ruleset, benchmark, division;
-  std::vector<ScoredRun> runs;         // by name
-  int runs_required = 0;               // 0: unknown
-  bool variant = false;                // a small variant: no MLPerf result, no convergence check, no reference
-  std::optional<double> mean_minutes;  // without fastest and slowest; of a variant with fewer than three runs, of all
-  std::optional<double> minutes;       // mean_minutes x factor: the score
+  std::vector<ScoredRun> runs;  // by name
+  int runs_required = 0;        // 0: unknown
+  bool variant = false;         // a small variant: no MLPerf result, no convergence check, no reference
+  // Without fastest and slowest; of a variant with fewer than three runs, of all. None of runs that did different work.
+  std::optional<double> mean_minutes;
+  std::optional<double> minutes;  // mean_minutes x factor: the score
   ConvergenceVerdict convergence;
-  bool convergence_applies = false;          // closed division
+  bool convergence_applies = false;          // closed division; so do the seeds
+  SeedVerdict seeds;                         // judged in every division, a problem in the closed one
   std::optional<std::string> scaling_file;   // what the official package checker would write, never written here
   std::optional<double> scaling_file_there;  // factor in the folder's own scaling.json
   std::optional<StepSummary> steps;
@@ -70,12 +73,14 @@ struct ScoreOptions {
   std::string ruleset = "auto";  // as CheckOptions::ruleset; the logs must agree on it
   bool bypass = false;           // accept a failed convergence check, as the official --rcp-bypass does
   int threads = 0;               // files side by side; 0: one per core
+  bool seed_bypass = false;      // accept seeds that fail, as the official --seed-checker-bypass does
 };
 
 // Scores the files result_*.txt of `folder` by the rules of digest 3 and 4: each file is checked against the rules, a
-// file that fails is the one slowest run that may be dropped, two leave no score. A file that cannot be read counts as
-// failed and is named. Nothing is written. Throws DataError when the folder is none, cannot be read or holds no such
-// file, and UserError for an unknown ruleset.
+// file that fails is the one slowest run that may be dropped, two leave no score. Runs of different benchmarks,
+// divisions, variants, forms or configurations (spec 18.1) are not averaged at all, small variants no more than others.
+// A file that cannot be read counts as failed and is named. Nothing is written. Throws DataError when the folder is
+// none, cannot be read or holds no such file, and UserError for an unknown ruleset.
 Score score_folder(const std::string& folder, const ScoreOptions& options = {});
 
 }  // namespace timetrial::results

@@ -18,9 +18,8 @@ inline constexpr std::string_view kTrademark =
     "The MLPerf name and logo are registered and unregistered trademarks of MLCommons Association in the United States "
     "and other countries. All rights reserved. Unauthorized use strictly prohibited. See www.mlcommons.org for more "
     "information.";
-// Beside every time of a small variant, in place of all of the above.
-inline constexpr std::string_view kSmallVariant =
-    "a small variant: not an MLPerf result, and not to be compared with one";
+// Beside every time of a small variant, in place of all of the above: mllog::no_result and why that matters.
+std::string small_variant_words(std::string_view variant);
 
 // "v6.0" for ruleset "6.0.0".
 std::string version_name(std::string_view ruleset);
