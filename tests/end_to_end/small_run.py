@@ -2,8 +2,10 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import json
 import os
 import pathlib
+import re
 import subprocess
 
 import programs
@@ -26,7 +28,23 @@ class SmallRun(Case):
         first = next(record["value"]["reduced_train_loss"] for record in programs.records(log) if record["key"] == "tracked_stats")
         self.assertAlmostEqual(first, 8.2, delta=0.3)
         self.assertEqual(run("check", log).returncode, 0)
+        self.a_run_that_took_too_long_is_said_first(log)
         self.official_checker_reports_the_scaled_rules_only(log)
+
+    def a_run_that_took_too_long_is_said_first(self, log):
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        last = max(i for i, line in enumerate(lines) if '"key": "eval_accuracy"' in line)
+        lines[last] = re.sub(r'"samples_count": \d+', '"samples_count": 1000000', lines[last])
+        late = self.folder / "late" / "result_0.txt"
+        late.parent.mkdir()
+        late.write_text("".join(lines), encoding="utf-8")
+        done = run("check", log, late)
+        self.assertEqual(done.returncode, 1)
+        self.assertTrue(done.stdout.splitlines()[0].endswith("1 converges oddly"), done.stdout)
+        checked = json.loads(run("check", log, late, "--json").stdout)
+        self.assertEqual((checked["converged_oddly"], checked["sentence"]), (1, done.stdout.splitlines()[0]))
+        self.assertEqual([one["convergence"]["verdict"] for one in checked["logs"]], ["as_expected", "too_late"])
+        self.assertTrue(run("check", late).stdout.startswith("converges oddly"))
 
     def official_checker_reports_the_scaled_rules_only(self, log):
         python = os.environ.get("TIMETRIAL_MLPERF_PYTHON")
