@@ -39,8 +39,8 @@ void set_interval(SmallRunPoints& points) {
 class Facts : public mllog::LogVisitor {
  public:
   mllog::Interest header(const mllog::RecordHeader& header) override {
-    for (const std::string_view key :
-         {"submission_benchmark", "timetrial_variant", "timetrial_form", "run_stop", "eval_accuracy"})
+    for (const std::string_view key : {"submission_benchmark", "submission_division", "timetrial_variant",
+                                       "timetrial_form", "run_stop", "eval_accuracy"})
       if (header.key == key) return mllog::Interest::take;
     return mllog::Interest::skip;
   }
@@ -50,16 +50,17 @@ class Facts : public mllog::LogVisitor {
       const Json& count = member(record.metadata, "samples_count");
       if (count.is_number()) samples = count.get<double>();
     } else if (value.is_string()) {
-      auto& text = record.key == "submission_benchmark" ? benchmark
-                   : record.key == "timetrial_variant"  ? variant
-                   : record.key == "timetrial_form"     ? form
-                                                        : status;
+      auto& text = record.key == "submission_benchmark"  ? benchmark
+                   : record.key == "submission_division" ? division
+                   : record.key == "timetrial_variant"   ? variant
+                   : record.key == "timetrial_form"      ? form
+                                                         : status;
       text = value.get<std::string>();
     }
   }
   void bad_line(mllog::BadLine&&) override {}
 
-  std::string benchmark, variant, form, status;
+  std::string benchmark, division, variant, form, status;
   double samples = 0;
 
  private:
@@ -111,6 +112,7 @@ std::optional<SmallRunPoints> small_run_points(std::string_view workload, std::s
 std::optional<SmallRunJudgement> judge_small_run(const std::string& log) {
   Facts facts;
   mllog::scan_log(log, facts);
+  if (facts.division == "open") return std::nullopt;  // it may have trained something else
   auto points = small_run_points(facts.benchmark, facts.variant, facts.form);
   if (!points || facts.status.empty()) return std::nullopt;
   // Stopped by hand where a sound run may still have been on its way: nothing can be said.
