@@ -5,8 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/plan_ranks.h"
+#include "apps/rank_setup.h"
 #include "timetrial/base/error.h"
 #include "timetrial/base/memory_limit.h"
+#include "timetrial/data/data_memory.h"
 #include "timetrial/device/sensors.h"
 
 namespace timetrial::apps {
@@ -23,6 +25,17 @@ MemoryLimit limit_of(const RunConfig& config) {
 int64_t evaluations_at_most(const RunConfig& config) {
   const int64_t interval = config.evaluation_interval_steps();
   return (config.train.max_steps + interval - 1) / interval - config.evaluation.skip_first;
+}
+
+std::string where(int ranks) { return ranks == 1 ? "this rank" : fmt::format("each of {} ranks here", ranks); }
+
+// A plan may be asked for where the data is not.
+std::optional<size_t> known_data_bytes(const RunConfig& config) {
+  try {
+    return planned_data_bytes(data_spec(config, 0));
+  } catch (const UserError&) {
+    return std::nullopt;
+  }
 }
 
 std::string grouped(int64_t value) {
@@ -42,20 +55,26 @@ std::string bytes_text(size_t bytes) {
 
 // Ranks of a host share its memory; each has a GPU of its own.
 void check_memory(const MemoryPlan& plan, const RunConfig& config, int ranks_here) {
+  const MemoryLimit host = memory_limit();
+  if (plan.data * static_cast<size_t>(ranks_here) > host.bytes)
+    throw UserError(fmt::format(
+        "the order of samples of {} steps needs {} of host memory on {}, {} has {}: lower train.max_steps to what the "
+        "run will need",
+        config.train.max_steps, bytes_text(plan.data), where(ranks_here), host.of, bytes_text(host.bytes)));
   const MemoryLimit limit = limit_of(config);
   const int ranks = config.device.kind == DeviceKind::cpu ? ranks_here : 1;
   if (plan.total() * static_cast<size_t>(ranks) <= limit.bytes) return;
-  const std::string where = ranks == 1 ? "this rank" : fmt::format("each of {} ranks here", ranks);
   throw UserError(
       fmt::format("the run needs {} on {}, {} has {}: take a smaller variant or micro batch, or ask for more memory",
-                  bytes_text(plan.total()), where, limit.of, bytes_text(limit.bytes)));
+                  bytes_text(plan.total()), where(ranks), limit.of, bytes_text(limit.bytes)));
 }
 
 std::string plan_text(const RunConfig& config, const Model& model) {
   const ModelCounts counts = model.counts(config.model);
-  const MemoryPlan memory = plan_memory(model, config);
+  const std::optional<size_t> data = known_data_bytes(config);
+  const MemoryPlan memory = plan_memory(model, config, data.value_or(0));
   const MemoryLimit limit = limit_of(config);
-  const bool fits = memory.total() <= limit.bytes;
+  const bool fits = memory.total() <= limit.bytes && memory.host() <= memory_limit().bytes;
   const ParallelPlan& ranks = config.parallel;
   const bool cut = ranks.world_size() != ranks.data || ranks.expert > 1;  // along axes that blocks do not know yet
   std::string text =
@@ -93,8 +112,13 @@ std::string plan_text(const RunConfig& config, const Model& model) {
   row("token ids (rows of embedding, head)",
       fmt::format("{} ({})", grouped(config.model.vocabulary), grouped(config.model.vocabulary_rows())));
   text += cut ? "Memory of a rank that holds every layer whole\n" : "Memory per rank\n";
-  for (const auto& [name, bytes] : memory.rows()) row(name, bytes_text(bytes));
+  for (const auto& [name, bytes] : memory.rows())
+    if (name != kDataRow || data) row(name, bytes_text(bytes));
   row("total", bytes_text(memory.total()));
+  if (!data)
+    row(fmt::format("{}, host", kDataRow), "unknown, no files");
+  else if (!memory.on_host)
+    row(fmt::format("{}, host", kDataRow), bytes_text(*data));
   if (const auto choices = model.choices(); !choices.empty()) {
     text += "Libraries\n";
     for (const std::string& line : choices) text += fmt::format("  {}\n", line);
@@ -125,7 +149,8 @@ std::string plan_text(const RunConfig& config, const Model& model) {
 
 Json plan_json(const RunConfig& config, const Model& model) {
   const ModelCounts counts = model.counts(config.model);
-  const MemoryPlan memory = plan_memory(model, config);
+  const std::optional<size_t> data = known_data_bytes(config);
+  const MemoryPlan memory = plan_memory(model, config, data.value_or(0));
   Json bytes = Json::object();
   for (const auto& [name, value] : memory.rows()) bytes[name] = value;
   bytes["total"] = memory.total();
@@ -149,7 +174,8 @@ Json plan_json(const RunConfig& config, const Model& model) {
           {"attention_train_flops_per_token", counts.attention_train_flops_per_token},
           {"bytes_per_rank", bytes},
           {"libraries", model.choices()},
-          {"fits_this_machine", memory.total() <= limit_of(config).bytes},
+          {"data_bytes_per_rank", data ? Json(*data) : Json(nullptr)},
+          {"fits_this_machine", memory.total() <= limit_of(config).bytes && memory.host() <= memory_limit().bytes},
           {"ranks", ranks_json(config, model)},
           {"tokens_per_step", config.train.global_batch * config.model.sequence_length},
           {"gradient_accumulation_steps", config.accumulation()},

@@ -2,17 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/rank_setup.h"
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <random>
 
 #include "apps/compute_device.h"
 #include "apps/environment_record.h"
+#include "apps/gate.h"
 #include "apps/plan_print.h"
 #include "apps/preflight.h"
 #include "apps/start_check.h"
 #include "timetrial/base/clock.h"
 #include "timetrial/base/identity.h"
-#include "timetrial/data/indexed_data_provider.h"
+#include "timetrial/data/data_memory.h"
 #include "timetrial/train/weights.h"
 
 namespace timetrial::apps {
@@ -24,6 +26,13 @@ int64_t drawn_seed() {
   std::random_device entropy;
   return static_cast<int64_t>(entropy() % 0xFFFFFFFFU) + 1;
 }
+
+DeviceMemory memory_of(Device device) {
+  if (device.kind == DeviceKind::cpu) return {};
+  return {[device] { return room_on(device).free; }, room_on(device).total};
+}
+
+}  // namespace
 
 IndexedDataSpec data_spec(const RunConfig& config, int data_rank) {
   return {.train_prefixes = config.data.train,
@@ -45,13 +54,6 @@ IndexedDataSpec data_spec(const RunConfig& config, int data_rank) {
           .validation_samples =
               (config.train.max_steps / config.evaluation_interval_steps() + 1) * config.evaluation.samples};
 }
-
-DeviceMemory memory_of(Device device) {
-  if (device.kind == DeviceKind::cpu) return {};
-  return {[device] { return room_on(device).free; }, room_on(device).total};
-}
-
-}  // namespace
 
 void refuse_wrong_start(const RunConfig& config, const Workload& workload, const RunOptions& options) {
   const std::string& folder = config.data.checkpoint;
@@ -83,13 +85,22 @@ Rank prepare(RunConfig config, const Workload& workload, const RunOptions& optio
   if (config.train.seed == 0)
     config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
   if (config.submission.platform.empty()) config.submission.platform = bootstrap.all_gather(processor_name()).front();
+  if (const auto warning = batch_warning(config, workload.benchmark())) {
+    if (rank.first) std::fputs(fmt::format("warning: {}\n", *warning).c_str(), stderr);
+    rank.warnings.push_back(*warning);
+  }
   for (const std::string& line : check_hosts(config, options.environment, bootstrap, rank.device))
     rank.warnings.push_back(line);
   for (const std::string& line : rank.warnings) own.warn(line);
   // MLPerf's initialisation begins where a model is first built (spec 12.1), with its caches dropped before.
   if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
   rank.init_start_ms = unix_milliseconds();
-  check_memory(plan_memory(*workload.make_model(config, rank.device), config), config, bootstrap.local_size());
+  IndexedDataSpec spec = data_spec(config, 0);
+  if (options.evaluate_only) spec.training_samples = 0;
+  MemoryPlan memory = plan_memory(*workload.make_model(config, rank.device), config);
+  check_memory(memory, config, bootstrap.local_size());
+  memory.data = planned_data_bytes(spec);
+  check_memory(memory, config, bootstrap.local_size());
   if (config.device.kind == DeviceKind::cuda && bootstrap.size() > 1) {
     refuse_used_folder(config);
     set_nccl_output(config.output.folder, bootstrap.rank());
@@ -101,8 +112,7 @@ Rank prepare(RunConfig config, const Workload& workload, const RunOptions& optio
       config.parallel,
       bootstrap.make_world(rank.device, {.init = config.cluster.init_deadline, .call = config.cluster.init_deadline}));
   rank.memory.mark("NCCL");
-  IndexedDataSpec spec = data_spec(config, rank.mesh->data_rank());
-  if (options.evaluate_only) spec.training_samples = 0;
+  spec.dp_rank = rank.mesh->data_rank();
   rank.data = std::make_unique<IndexedDataProvider>(spec);
   bootstrap.all_gather("ready");
   rank.config = std::move(config);

@@ -8,7 +8,7 @@
 
 #include "apps/rank_log.h"
 #include "apps/train_run.h"
-#include "timetrial/data/batch_source.h"
+#include "timetrial/data/indexed_data_provider.h"
 #include "timetrial/parallel/process_mesh.h"
 #include "timetrial/train/device_memory.h"
 #include "timetrial/train/executor.h"
@@ -37,6 +37,9 @@ void refuse_wrong_start(const RunConfig& config, const Workload& workload, const
 // is written before all ranks are through.
 Rank prepare(RunConfig config, const Workload& workload, const RunOptions& options, comm::Bootstrap& bootstrap,
              RankLog& own);
+
+// The data of a data rank, as the run reads it.
+IndexedDataSpec data_spec(const RunConfig& config, int data_rank);
 
 // The folder and the log of the run; on ranks after the first a log that writes nothing.
 std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches, comm::Bootstrap& bootstrap, RankLog& own);

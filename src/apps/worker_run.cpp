@@ -118,6 +118,9 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   const auto model = workload->make_model(config, device_of(config, 0));
   Json plan = plan_json(config, *model);
   std::string text = plan_text(config, *model);
+  const auto warning = batch_warning(config, workload->benchmark());
+  plan["warnings"] = warning ? Json::array({*warning}) : Json::array();
+  if (warning) text += fmt::format("Warning: {}\n", *warning);
   int errors = 0;
   if (!arguments.command.empty()) {
     refuse_wrong_start(config, *workload, options);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "benchmark_rules.h"
 #include "timetrial/base/error.h"
 
 namespace timetrial::config {
@@ -49,7 +50,7 @@ Names read_names(Values& asked, const Json& benchmark) {
           .form = forms[read_choice(form.json, forms, form.path)]};
 }
 
-Values free_values(const std::vector<Field>& fields, const RunConfig& run, const Json& benchmark) {
+Values free_values(const std::vector<Field>& fields, const RunConfig& run, const Json& benchmark, const Names& names) {
   const Json& mlperf = member(benchmark, "mlperf", "");
   const auto keys = member(mlperf, "free", "/mlperf").get<std::vector<std::string>>();
   Values free;
@@ -59,6 +60,15 @@ Values free_values(const std::vector<Field>& fields, const RunConfig& run, const
   TIMETRIAL_CHECK(free.size() == keys.size(), "/mlperf/free of the benchmark names a key that is none");
   const auto least = mlperf.find("smallest_batch");
   if (least != mlperf.end() && run.train.global_batch < least->get<int64_t>()) free.erase("train.global_batch");
+  if (names.variant != full_variant(benchmark)) return free;
+  for (const Field& field : fields) {
+    const auto allowed = allowed_values(fields, run, benchmark, field.key);
+    if (!allowed) continue;
+    if (is_among(field.get(run).get<double>(), *allowed))
+      free[field.key] = {field.get(run), path_of(field.key), false};
+    else
+      free.erase(field.key);
+  }
   return free;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "benchmark_rules.h"
 #include "claims.h"
 #include "timetrial/base/error.h"
 
@@ -65,14 +66,15 @@ std::vector<std::string> blend_breaches(const Json& mlperf, const RunConfig& run
   const auto asked = mlperf.find("training_files");
   if (asked == mlperf.end()) return {};
   const auto files = asked->get<size_t>();
-  const std::string rules =
-      fmt::format("the closed rules of {} train on {} files in equal shares", run.workload, files);
+  const std::string rules = fmt::format("the closed rules of {} train on {}", run.workload,
+                                        files == 1 ? "1 file" : fmt::format("{} files in equal shares", files));
   std::vector<std::string> different = run.data.train;
   std::sort(different.begin(), different.end());
   different.erase(std::unique(different.begin(), different.end()), different.end());
   std::vector<std::string> breaches;
   if (run.data.train.size() != files || different.size() != files)
-    breaches.push_back(fmt::format("/data/train: {}, but {}; name each file once", Json(run.data.train).dump(), rules));
+    breaches.push_back(fmt::format("/data/train: {}, but {}; {}", Json(run.data.train).dump(), rules,
+                                   files == 1 ? "name that one" : "name each file once"));
   for (const double weight : run.data.train_weights)
     if (weight != run.data.train_weights.front()) {
       breaches.push_back(fmt::format("/data/train_weights: {}, but {}; leave the weights out",
@@ -80,6 +82,45 @@ std::vector<std::string> blend_breaches(const Json& mlperf, const RunConfig& run
       break;
     }
   return breaches;
+}
+
+// Where the weights come from when the run starts (spec 7). A run that ended is not continued here: optimizer and step
+// count are in no checkpoint, so each run is whole.
+std::vector<std::string> start_breaches(const Json& mlperf, const RunConfig& run) {
+  const auto from = member(mlperf, "starts_from", "/mlperf").get<std::string>();
+  TIMETRIAL_CHECK(from == "seed" || from == "checkpoint", "/mlperf/starts_from is {}", from);
+  if (run.data.checkpoint.empty() == (from == "seed")) return {};
+  const std::string rules = fmt::format("the closed rules of {}", run.workload);
+  if (from == "seed")
+    return {fmt::format("/data/checkpoint: {}, but {} start from weights that the seed draws; leave it out",
+                        Json(run.data.checkpoint).dump(), rules)};
+  return {
+      fmt::format("/data/checkpoint: \"\", but {} start from given weights; give their folder, --set "
+                  "data.checkpoint=DIR",
+                  rules)};
+}
+
+// A batch of fewer sequences breaks much that follows from it.
+std::vector<std::string> batch_breaches(const Json& mlperf, const RunConfig& run) {
+  const auto least = mlperf.find("smallest_batch");
+  if (least == mlperf.end() || run.train.global_batch >= least->get<int64_t>()) return {};
+  return {fmt::format("/train/global_batch: {}, but the {} rules of {} allow no less than {}", run.train.global_batch,
+                      run.submission.division, run.workload, least->get<int64_t>())};
+}
+
+// Some readings of a model are no benchmark run at all (spec 18.1).
+std::vector<std::string> form_breaches(const Json& mlperf, const RunConfig& run, const Names& names) {
+  const auto forms = member(mlperf, "forms", "/mlperf").get<std::vector<std::string>>();
+  if (names.form == config::kCustom || config::contains(forms, names.form)) return {};
+  return {fmt::format("/form: {} is not what the closed rules of {} train; take {}", Json(names.form).dump(),
+                      run.workload, fmt::join(forms, " or "))};
+}
+
+std::vector<double> different(const std::vector<double>& values) {
+  std::vector<double> kept;
+  for (const double value : values)
+    if (!config::is_among(value, kept)) kept.push_back(value);
+  return kept;
 }
 
 }  // namespace
@@ -90,35 +131,36 @@ std::vector<std::string> rule_breaches(const Json& user, const Json& benchmark, 
   Values asked = config::asked_values(fields, user, overrides);
   const Names names = config::read_names(asked, benchmark);
   const Json& mlperf = member(benchmark, "mlperf", "");
-  if (names.variant != member(mlperf, "variant", "/mlperf").get<std::string>()) return {};
+  if (names.variant != config::full_variant(benchmark)) return {};
 
-  const bool open = run.submission.division == "open";
-  const auto least = mlperf.find("smallest_batch");
-  if (!open && least != mlperf.end() && run.train.global_batch < least->get<int64_t>())  // much follows from it
-    return {fmt::format("/train/global_batch: {}, but the closed rules of {} allow no less than {}",
-                        run.train.global_batch, run.workload, least->get<int64_t>())};
-  const std::vector<std::string> of_open = {"model.sequence_length", "evaluation.target"};
+  const bool open = config::is_open(run);
+  for (const auto& first :
+       {open ? std::vector<std::string>{} : form_breaches(mlperf, run, names),
+        open && !config::is_fixed("train.global_batch", benchmark, run) ? std::vector<std::string>{}
+                                                                        : batch_breaches(mlperf, run)})
+    if (!first.empty()) return first;
   const Names claimed{
       .variant = names.variant,
       .form = names.form == config::kCustom ? member(benchmark, "default_form", "").get<std::string>() : names.form};
-  const Values free = config::free_values(fields, run, benchmark);
+  const Values free = config::free_values(fields, run, benchmark, names);
   const Official official{fields, benchmark,
                           config::laid_over(config::default_values(fields, benchmark, claimed), free)};
   const RunConfig plain = config::build(fields, official.values);
   const std::string rules = fmt::format("the {} rules of {}", run.submission.division, run.workload);
   std::vector<std::string> breaches;
   if (!open) {
-    for (const auto& more : {exact_breaches(official, run), blend_breaches(mlperf, run)})
+    for (const auto& more : {exact_breaches(official, run), blend_breaches(mlperf, run), start_breaches(mlperf, run)})
       breaches.insert(breaches.end(), more.begin(), more.end());
   }
   for (const Field& field : fields) {
-    const bool fixed =
-        field.key.starts_with("model.") || field.key.starts_with("train.") || field.key.starts_with("evaluation.");
-    if (!fixed || (open && !config::contains(of_open, field.key)) || field.get(run) == field.get(plain)) continue;
+    if (!config::is_fixed(field.key, benchmark, run) || field.get(run) == field.get(plain)) continue;
     // A lower target is harder, and reaching it reaches the official one.
     if (field.key == "evaluation.target" && run.evaluation.target < plain.evaluation.target) continue;
-    breaches.push_back(fmt::format("{}: {}, but {} fix {} ({})", path_of(field.key), field.get(run).dump(), rules,
-                                   field.get(plain).dump(), field.meaning));
+    const auto allowed = config::allowed_values(fields, plain, benchmark, field.key);
+    const std::string wanted = allowed ? fmt::format("allow {}", fmt::join(different(*allowed), " or "))
+                                       : fmt::format("fix {}", field.get(plain).dump());
+    breaches.push_back(
+        fmt::format("{}: {}, but {} {} ({})", path_of(field.key), field.get(run).dump(), rules, wanted, field.meaning));
   }
   return breaches;
 }

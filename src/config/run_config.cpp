@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/config/run_config.h"
 
+#include "benchmark_rules.h"
 #include "claims.h"
 #include "scaled_rules.h"
 #include "timetrial/base/error.h"
@@ -28,7 +29,8 @@ void require_all(const std::vector<Field>& fields, const Values& values, const N
 }
 
 // A run bears its variant's and form's name only while all that these fix is as they fix it. A form answers for the
-// model switches that forms set, a variant for the rest.
+// model switches that forms set, a variant for the rest; in the open division for what its rules limit, so that an open
+// run of the full variant may train as it likes.
 Names honest_names(const std::vector<Field>& fields, const RunConfig& run, const Json& benchmark, const Names& claimed,
                    const Values& free) {
   const Values named = config::laid_over(config::default_values(fields, benchmark, claimed), free);
@@ -36,10 +38,12 @@ Names honest_names(const std::vector<Field>& fields, const RunConfig& run, const
   const std::vector<std::string> of_forms = config::form_keys(fields, benchmark, claimed);
   Names names = claimed;
   for (const Field& field : fields) {
-    const bool model = field.key.starts_with("model.");
-    const bool fixed = model || field.key.starts_with("train.") || field.key.starts_with("evaluation.");
-    if (!fixed || !named.contains(field.key) || field.get(run) == field.get(plain)) continue;
-    (model && config::contains(of_forms, field.key) ? names.form : names.variant) = kCustom;
+    const bool of_form = field.key.starts_with("model.") && config::contains(of_forms, field.key);
+    if (!named.contains(field.key) || field.get(run) == field.get(plain)) continue;
+    if (of_form)
+      names.form = kCustom;
+    else if (config::is_fixed(field.key, benchmark, run))
+      names.variant = kCustom;
   }
   return names;
 }
@@ -72,7 +76,7 @@ RunConfig parse_run_config(const Json& user, const Json& benchmark, const std::s
 
   // Until nothing changes: with one name gone, the other is held against fewer defaults. A config that is printed and
   // parsed again then bears the same names.
-  const Values free = config::free_values(fields, run, benchmark);
+  const Values free = config::free_values(fields, run, benchmark, names);
   for (Names claimed = names;;) {
     const Names honest = honest_names(fields, run, benchmark, claimed, free);
     run.variant = honest.variant;

@@ -8,7 +8,8 @@
 
 namespace timetrial::config {
 
-// `free`: the run's values of keys the benchmark leaves free; the full benchmark is taken with the same ones.
+// Of the rules that limit a value in the run's division. `free`: the run's values of keys the benchmark leaves free;
+// the full benchmark is taken with the same ones.
 std::vector<ScaledRule> scaled_rules(const std::vector<Field>& fields, const Json& benchmark, const RunConfig& run,
                                      const Values& free);
 

@@ -49,8 +49,11 @@ BlendItem Blend::item(int64_t i) const {
 
 int64_t Blend::requested(size_t dataset) const {
   TIMETRIAL_CHECK(dataset < weights_.size(), "dataset {} of {}", dataset, weights_.size());
-  const double share = std::ceil(static_cast<double>(samples_) * weights_[dataset]);
-  return static_cast<int64_t>(std::ceil(share * 1.005));
+  return requested(samples_, weights_[dataset]);
+}
+
+int64_t Blend::requested(int64_t samples, double share) {
+  return static_cast<int64_t>(std::ceil(std::ceil(static_cast<double>(samples) * share) * 1.005));
 }
 
 }  // namespace timetrial

@@ -65,8 +65,6 @@ IndexedDataProvider::IndexedDataProvider(const IndexedDataSpec& spec) : spec_(sp
                     "fewer samples or a shorter sequence",
                     available, spec.sequence_length, spec.evaluation_samples));
   }
-  const bool in_file_order = spec.evaluation_order == EvaluationOrder::file;
-  const int64_t samples = in_file_order ? 0 : spec.validation_samples;
   validation_.order = order_of(*validation_.tokens, spec, std::max(spec.evaluation_samples, samples), !in_file_order);
 }
 

@@ -182,6 +182,12 @@ TokenType token_type_for(int64_t vocabulary) { return vocabulary < 65500 ? Token
 std::string idx_path_of(const std::string& prefix) { return prefix + ".idx"; }
 std::string bin_path_of(const std::string& prefix) { return prefix + ".bin"; }
 
+TokenFileSize token_file_size(const std::string& prefix) {
+  const Header header = read_header(InputFile(idx_path_of(prefix)));
+  return {.documents = header.sequences,
+          .tokens = InputFile(bin_path_of(prefix)).size() / static_cast<int64_t>(bytes_of(header.type))};
+}
+
 IndexedTokens::IndexedTokens(const std::string& prefix) : prefix_(prefix) {
   const InputFile idx(idx_path_of(prefix));
   const Header header = read_header(idx);

@@ -12,6 +12,8 @@
 namespace timetrial {
 namespace {
 
+constexpr int64_t kFewest64 = 0xffffffffll;  // samples from which on a shuffle's entries have 64 bits
+
 template <class T>
 void shuffle_parts(std::vector<T>& values, size_t first_part, NumpyRandom& random) {
   std::iota(values.begin(), values.end(), T{0});
@@ -28,33 +30,48 @@ SampleOrder::SampleOrder(const SampleOrderSpec& spec)
   TIMETRIAL_CHECK(!begins_.empty() && begins_.front() == 0, "document offsets must start with 0");
   TIMETRIAL_CHECK(begins_.size() - 1 <= static_cast<size_t>(std::numeric_limits<int32_t>::max()), "{} documents",
                   begins_.size());
-  const int64_t epoch_tokens = begins_.back();
-  if (epoch_tokens == 0) throw UserError("there are no tokens to make samples of; prepare the data again");
-  if (spec.samples > (std::numeric_limits<int64_t>::max() / 4 - 1) / s) {
-    throw UserError(
-        fmt::format("{} samples of {} tokens are more than this program counts; ask for fewer", spec.samples, s));
-  }
-  if (spec.samples > 0) epochs_ = (spec.samples * s + 1 + epoch_tokens - 1) / epoch_tokens;
-  const int64_t samples = (epochs_ * epoch_tokens - 1) / s;
-  int64_t in_full_epochs = samples;
-  if (epochs_ > 1) {
-    const int64_t before_last = ((epochs_ - 1) * epoch_tokens - 1) / s;
-    const int64_t last = spec.samples - before_last;
-    const int64_t per_epoch = (epoch_tokens - 1) / s;
-    separate_ = last < static_cast<int64_t>(0.80 * static_cast<double>(per_epoch));
-    if (separate_) in_full_epochs = before_last;
-  }
+  const SampleOrderExtent planned = extent(begins_.back(), s, spec.samples);
+  epochs_ = planned.epochs;
+  separate_ = planned.separate_last;
   try {
     NumpyRandom random(spec.seed);
     if (shuffled_) order_documents(random);
-    place_samples(samples);
-    if (shuffled_) shuffle_samples(random, in_full_epochs);
+    place_samples(planned.samples);
+    if (shuffled_) shuffle_samples(random, planned.in_full_epochs);
   } catch (const std::bad_alloc&) {
     throw UserError(
         fmt::format("the order of {} samples over {} epochs of {} documents does not fit into memory; ask for fewer "
                     "samples (fewer steps)",
-                    samples, epochs_, begins_.size() - 1));
+                    planned.samples, epochs_, begins_.size() - 1));
   }
+}
+
+SampleOrderExtent SampleOrder::extent(int64_t tokens, int64_t sequence_length, int64_t samples) {
+  if (tokens == 0) throw UserError("there are no tokens to make samples of; prepare the data again");
+  if (samples > (std::numeric_limits<int64_t>::max() / 4 - 1) / sequence_length) {
+    throw UserError(fmt::format("{} samples of {} tokens are more than this program counts; ask for fewer", samples,
+                                sequence_length));
+  }
+  SampleOrderExtent extent;
+  if (samples > 0) extent.epochs = (samples * sequence_length + 1 + tokens - 1) / tokens;
+  extent.samples = (extent.epochs * tokens - 1) / sequence_length;
+  extent.in_full_epochs = extent.samples;
+  if (extent.epochs == 1) return extent;
+  const int64_t before_last = ((extent.epochs - 1) * tokens - 1) / sequence_length;
+  const int64_t last = samples - before_last;
+  const int64_t per_epoch = (tokens - 1) / sequence_length;
+  extent.separate_last = last < static_cast<int64_t>(0.80 * static_cast<double>(per_epoch));
+  if (extent.separate_last) extent.in_full_epochs = before_last;
+  return extent;
+}
+
+size_t SampleOrder::planned_bytes(const SampleOrderExtent& extent, int64_t documents, bool shuffle) {
+  const auto samples = static_cast<size_t>(extent.samples);
+  const size_t places = samples * (sizeof(int64_t) + sizeof(int32_t));
+  if (!shuffle) return places;
+  const size_t word = extent.samples < kFewest64 ? sizeof(uint32_t) : sizeof(int64_t);
+  return places + samples * word +
+         static_cast<size_t>(documents) * static_cast<size_t>(extent.epochs) * sizeof(int32_t);
 }
 
 void SampleOrder::order_documents(NumpyRandom& random) {
@@ -93,7 +110,7 @@ void SampleOrder::place_samples(int64_t samples) {
 
 void SampleOrder::shuffle_samples(NumpyRandom& random, int64_t in_full_epochs) {
   const auto samples = static_cast<size_t>(size());
-  if (size() < 0xffffffffll) {
+  if (size() < kFewest64) {
     shuffle32_.resize(samples);
     shuffle_parts(shuffle32_, static_cast<size_t>(in_full_epochs), random);
   } else {

@@ -40,9 +40,10 @@ void set_interval(SmallRunPoints& points) {
 class Facts : public mllog::LogVisitor {
  public:
   mllog::Interest header(const mllog::RecordHeader& header) override {
-    for (const std::string_view key : {std::string_view("submission_benchmark"), mllog::kVariantKey, mllog::kFormKey,
-                                       std::string_view("timetrial_effective_config"), std::string_view("run_stop"),
-                                       std::string_view("eval_accuracy")})
+    for (const std::string_view key :
+         {std::string_view("submission_benchmark"), std::string_view("submission_division"), mllog::kVariantKey,
+          mllog::kFormKey, std::string_view("timetrial_effective_config"), std::string_view("run_stop"),
+          std::string_view("eval_accuracy")})
       if (header.key == key) return mllog::Interest::take;
     return mllog::Interest::skip;
   }
@@ -54,16 +55,17 @@ class Facts : public mllog::LogVisitor {
     } else if (record.key == "timetrial_effective_config") {
       config = std::move(record.value);
     } else if (value.is_string()) {
-      auto& text = record.key == "submission_benchmark" ? benchmark
-                   : record.key == mllog::kVariantKey   ? variant
-                   : record.key == mllog::kFormKey      ? form
-                                                        : status;
+      auto& text = record.key == "submission_benchmark"  ? benchmark
+                   : record.key == "submission_division" ? division
+                   : record.key == mllog::kVariantKey    ? variant
+                   : record.key == mllog::kFormKey       ? form
+                                                         : status;
       text = value.get<std::string>();
     }
   }
   void bad_line(mllog::BadLine&&) override {}
 
-  std::string benchmark, variant, form, status;
+  std::string benchmark, division, variant, form, status;
   double samples = 0;
   Json config;
 
@@ -130,6 +132,7 @@ std::optional<SmallRunPoints> small_run_points(std::string_view workload, std::s
 std::optional<SmallRunJudgement> judge_small_run(const std::string& log) {
   Facts facts;
   mllog::scan_log(log, facts);
+  if (facts.division == "open") return std::nullopt;  // it may have trained something else
   auto points = small_run_points(facts.benchmark, facts.variant, facts.form);
   if (!points || facts.status.empty()) return std::nullopt;
   if (const std::string difference = difference_of(facts.config, points->settings); !difference.empty())

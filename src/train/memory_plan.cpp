@@ -15,16 +15,18 @@ size_t MemoryPlan::total() const {
 }
 
 std::vector<std::pair<std::string, size_t>> MemoryPlan::rows() const {
-  return {{"weights", parameters.weights},
-          {"master weights", parameters.master},
-          {"gradients", parameters.gradients},
-          {"moments", parameters.moments},
-          {"expert biases and counts", parameters.buffers},
-          {"saved activations", activations},
-          {"gradients and replay of a layer", deferred},
-          {"scratch", scratch},
-          {"library workspace", workspace},
-          {"staging", staging}};
+  std::vector<std::pair<std::string, size_t>> rows = {{"weights", parameters.weights},
+                                                      {"master weights", parameters.master},
+                                                      {"gradients", parameters.gradients},
+                                                      {"moments", parameters.moments},
+                                                      {"expert biases and counts", parameters.buffers},
+                                                      {"saved activations", activations},
+                                                      {"gradients and replay of a layer", deferred},
+                                                      {"scratch", scratch},
+                                                      {"library workspace", workspace},
+                                                      {"staging", staging}};
+  if (on_host) rows.emplace_back(kDataRow, data);
+  return rows;
 }
 
 size_t ExecutionPlan::scratch_bytes() const { return std::max(train.scratch_bytes(), evaluate.scratch_bytes()); }
@@ -46,7 +48,7 @@ OptimizerShard optimizer_shard(const RunConfig& config, int data_rank) {
           .bucket_elements = std::max<int64_t>(config.cluster.bucket_bytes / bytes, 1)};
 }
 
-MemoryPlan plan_memory(const Model& model, const RunConfig& config) {
+MemoryPlan plan_memory(const Model& model, const RunConfig& config, size_t data) {
   const int64_t tokens = config.train.micro_batch * config.model.sequence_length;
   const auto micros = static_cast<int>(config.accumulation());
   const ExecutionPlan plan = plan_execution(model, tokens, config.device.recompute);
@@ -59,7 +61,9 @@ MemoryPlan plan_memory(const Model& model, const RunConfig& config) {
           .deferred = plan.train.deferred_bytes(),
           .scratch = plan.scratch_bytes(),
           .workspace = plan.workspace_bytes(),
-          .staging = static_cast<size_t>(tokens) * (sets * 2 * sizeof(int32_t) * static_cast<size_t>(micros) + fine)};
+          .staging = static_cast<size_t>(tokens) * (sets * 2 * sizeof(int32_t) * static_cast<size_t>(micros) + fine),
+          .data = data,
+          .on_host = config.device.kind == DeviceKind::cpu};
 }
 
 }  // namespace timetrial

@@ -49,6 +49,8 @@ void RunLog::configuration(const RunConfig& config, int64_t training_samples) {
   put("max_sequence_length", config.model.sequence_length);
   put("eval_samples", config.evaluation.samples);
   put("train_samples", training_samples);
+  // Steps that the starting weights bring along. None, in every run: a checkpoint gives weights alone, optimizer and
+  // step count begin anew (spec 7.2, 7.3), and a run that ended is not continued. The rules of llama31_405b demand 0.
   put("init_checkpoint_step", 0);
   put("opt_name", "adamw");
   put("opt_base_learning_rate", train.learning_rate);

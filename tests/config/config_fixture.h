@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -18,12 +19,31 @@ inline const Json& benchmark() {
   return parsed;
 }
 
+inline const Json& benchmark_of(const std::string& workload) {
+  static const std::map<std::string, Json> parsed = [] {
+    std::map<std::string, Json> all;
+    for (const char* name : {"gpt_oss_20b", "llama31_405b", "deepseekv3_671b"})
+      all[name] = read_json_file(fmt::format("{}/workloads/{}/benchmark.json", TIMETRIAL_SOURCE_DIR, name));
+    return all;
+  }();
+  return parsed.at(workload);
+}
+
 // What a user normally writes. The 1m variant: its numbers are not tuned, so tests may name them.
 inline Json user_config(const std::string& variant = "1m") {
   return {{"workload", "gpt_oss_20b"},
           {"variant", variant},
           {"data", {{"train", "data/t"}, {"validation", "data/v"}}},
           {"output", {{"folder", "runs/x"}}}};
+}
+
+// What a user writes for a closed run of any workload: the files and the weights that its rules ask for.
+inline Json user_config_of(const Json& rules, const std::string& variant) {
+  Json user = user_config(variant);
+  user["workload"] = rules["name"];
+  if (rules["mlperf"].value("training_files", 1) == 2) user["data"]["train"] = Json::array({"data/en_6", "data/en_7"});
+  if (rules["mlperf"].value("starts_from", "seed") == "checkpoint") user["data"]["checkpoint"] = "weights";
+  return user;
 }
 
 inline RunConfig parse(const Json& user, const Overrides& overrides = {}) {

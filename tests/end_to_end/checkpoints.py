@@ -258,6 +258,8 @@ class Gate(Case):
         train = ["en_6", "en_7"] if workload == "llama31_405b" else "en_6"
         content = {"workload": workload, "variant": "full", "data.train": train, "data.validation": "nowhere",
                    "output.folder": str(self.folder / "run")}
+        if workload != "gpt_oss_20b":
+            content["data.checkpoint"] = "weights"
         content.update({key.replace("__", "."): value for key, value in changes.items()})
         path.write_text(json.dumps(content), encoding="utf-8")
         return path
@@ -274,6 +276,11 @@ class Gate(Case):
             ("deepseekv3_671b", {"model__router__aux_loss": 1e-4}, ["/model/router/aux_loss", "0.01"]),
             ("deepseekv3_671b", {"evaluation__skip_first": 42}, ["/evaluation/skip_first", "0"]),
             ("gpt_oss_20b", {"evaluation__samples": 512}, ["/evaluation/samples", "1024"]),
+            ("gpt_oss_20b", {"form": "published"}, ["/form", "take submitted or reference"]),
+            ("gpt_oss_20b", {"data__checkpoint": "weights"}, ["/data/checkpoint", "leave it out"]),
+            ("gpt_oss_20b", {"data__train": ["en_6", "en_7"]}, ["/data/train", "train on 1 file"]),
+            ("llama31_405b", {"data__checkpoint": ""}, ["/data/checkpoint", "data.checkpoint=DIR"]),
+            ("llama31_405b", {"model__vocabulary_multiple": 1000}, ["/model/vocabulary_multiple", "128 or 256"]),
             ("gpt_oss_20b", {"train__clip_norm": 2, "train__beta_2": 0.99}, ["(and 1 more)"]),
         ]:
             done = run("run", self.config(workload, **changes))
@@ -295,6 +302,18 @@ class Gate(Case):
         self.assert_planned(config)
         config = self.config("gpt_oss_20b", model__sequence_length=4096)
         self.assert_one_line_error(run("run", config, "--division", "open"), "/model/sequence_length", "open rules")
+        config = self.config("deepseekv3_671b", train__global_batch=8192)
+        self.assert_one_line_error(run("run", config, "--division", "open"), "/train/global_batch", "open rules", "15360")
+
+    def test_a_plan_warns_of_a_batch_without_a_reference_point(self):
+        for workload, largest, above in [("gpt_oss_20b", 64, 66), ("llama31_405b", 4608, 9216), ("deepseekv3_671b", 18432, 18433)]:
+            done = run("plan", self.config(workload, train__global_batch=largest), "--json")
+            self.assertEqual(json.loads(done.stdout)["warnings"], [], done.stderr)
+            for command in (("plan",), ("run", "--dry-run")):
+                done = run(command[0], self.config(workload, train__global_batch=above), *command[1:])
+                self.assertIn(f"Warning: a batch of {above} is above {largest}, the largest with a reference", done.stdout)
+            done = run("plan", self.config(workload, train__global_batch=above), "--set", "submission.division=open")
+            self.assertNotIn("Warning", done.stdout)
 
 
 class SmallLlama(Case):

@@ -79,6 +79,12 @@ TEST(Remarks, TheLearningRateInBothSpellings) {
 TEST(Remarks, BatchSizesWithoutReferencePoints) {
   EXPECT_EQ(keys_of(check(large_log(576, 4e-5, {14 * 18432, 15 * 18432}))), Keys{"global_batch_size"});
   EXPECT_EQ(keys_of(check(large_log(18432, 8e-5 * 16, {60 * 18432, 61 * 18432}))), Keys{"global_batch_size"});
+  // The rate's formula goes to 9216, the reference points to 4608.
+  const CheckReport between = check(large_log(9216, 64e-5, {36 * 18432, 37 * 18432}));
+  EXPECT_TRUE(between.passed()) << between.verdict_sentence();
+  ASSERT_EQ(keys_of(between), Keys{"global_batch_size"});
+  EXPECT_NE(between.remarks[0].advice.find("the largest reference batch size is 4608"), std::string::npos);
+  EXPECT_EQ(keys_of(check(large_log(4608, 32e-5, {24 * 18432, 25 * 18432}))), Keys{});
 }
 
 TEST(Remarks, WarmUpOfTheLargeModel) {

@@ -1,4 +1,4 @@
-// For tests: the log that a full-size closed run of a workload would write, by the code that writes every run's log,
+// For tests: the log that a full-size run of a workload would write, by the code that writes every run's log,
 // with losses from a scripted curve. No such run happened: the organisation is TEST. SPDX-License-Identifier:
 // Apache-2.0
 #include <fmt/core.h>
@@ -25,18 +25,20 @@ std::unique_ptr<Workload> find_workload(const std::string& name) {
   throw UserError(fmt::format("no workload {}", name));
 }
 
-RunConfig full_config(const Workload& workload, const std::string& folder) {
+RunConfig full_config(const Workload& workload, const std::string& folder, const Overrides& overrides) {
   Json train = "en_6";
   if (workload.name() == "llama31_405b") train = Json::array({"en_6", "en_7"});
+  const std::string weights = workload.name() == "gpt_oss_20b" ? "" : "weights";
   const Json user = {
       {"workload", workload.name()},
       {"variant", "full"},
-      {"data", {{"train", train}, {"validation", "validation"}}},
+      {"data", {{"train", train}, {"validation", "validation"}, {"checkpoint", weights}}},
       {"train", {{"seed", 20817}}},
       {"submission", {{"organization", "TEST"}, {"platform", "TEST_scripted"}, {"status", "Available on-premise"}}},
       {"output", {{"folder", folder}}}};
-  RunConfig config = parse_run_config(user, workload.benchmark(), "scripted", {});
-  for (const std::string& breach : rule_breaches(user, workload.benchmark(), {}, config)) throw UserError(breach);
+  RunConfig config = parse_run_config(user, workload.benchmark(), "scripted", overrides);
+  for (const std::string& breach : rule_breaches(user, workload.benchmark(), overrides, config))
+    throw UserError(breach);
   return config;
 }
 
@@ -76,13 +78,15 @@ void write(const RunConfig& config) {
 }  // namespace timetrial
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    fmt::print(stderr, "usage: write_full_log WORKLOAD FOLDER\n");
+  if (argc < 3) {
+    fmt::print(stderr, "usage: write_full_log WORKLOAD FOLDER [KEY=VALUE...]\n");
     return 2;
   }
   try {
     const auto workload = timetrial::find_workload(argv[1]);
-    timetrial::write(timetrial::full_config(*workload, argv[2]));
+    timetrial::Overrides overrides;
+    for (int i = 3; i < argc; ++i) overrides.push_back(timetrial::split_override(argv[i]));
+    timetrial::write(timetrial::full_config(*workload, argv[2], overrides));
   } catch (const std::exception& error) {
     fmt::print(stderr, "write_full_log: {}\n", error.what());
     return 2;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -16,6 +17,31 @@ const ReferencePoint& at(const ReferencePoints& points, double batch) {
   for (const ReferencePoint& point : points.points)
     if (point.batch == batch) return point;
   throw std::runtime_error("no such point");
+}
+
+double largest_batch(const std::string& ruleset, const std::string& benchmark) {
+  const ReferencePoints points = reference_points(ruleset, benchmark).value();
+  double largest = 0;
+  for (const ReferencePoint& point : points.points) largest = std::max(largest, point.batch);
+  return largest;
+}
+
+// Above the largest point the convergence check fails (rules digest 3.3), so the closed rules remark on such a batch.
+TEST(ReferencePoints, AreWhereTheRulesRemarkOnABatch) {
+  for (const auto& [ruleset, benchmark] : {std::pair{"5.1.0", "llama31_405b"},
+                                           {"6.0.0", "llama31_405b"},
+                                           {"6.0.0", "gpt_oss_20b"},
+                                           {"6.0.0", "deepseekv3_671b"}}) {
+    const Json file =
+        read_json_file(fmt::format("{}/src/mllog/rules/{}/closed_{}.json", TIMETRIAL_SOURCE_DIR, ruleset, benchmark));
+    std::vector<double> remarked;
+    for (const Json& rule : file["keys"])
+      if (rule["key"] == "global_batch_size")
+        for (const Json& remark : rule.value("remarks", Json::array()))
+          if (remark["rule"] == "has a reference convergence point at or above it")
+            remarked.push_back(remark["check"]["at_most"].get<double>());
+    EXPECT_EQ(remarked, std::vector<double>{largest_batch(ruleset, benchmark)}) << ruleset << benchmark;
+  }
 }
 
 TEST(ReferencePoints, GiveTheDigestsFigures) {

@@ -56,7 +56,7 @@ class SmallRunLog : public ::testing::Test {
   ~SmallRunLog() override { std::filesystem::remove(path_); }
 
   std::optional<SmallRunJudgement> judge(double samples, const std::string& status,
-                                         const std::string& variant = "small") {
+                                         const std::string& variant = "small", const std::string& division = "closed") {
     std::ofstream file(path_);
     const auto line = [&](const std::string& key, const Json& value, const Json& metadata) {
       const Json record = {{"namespace", ""}, {"time_ms", 1},   {"event_type", "POINT_IN_TIME"},
@@ -64,6 +64,7 @@ class SmallRunLog : public ::testing::Test {
       file << ":::MLLOG " << record.dump() << '\n';
     };
     line("submission_benchmark", "gpt_oss_20b", Json::object());
+    line("submission_division", division, Json::object());
     line("timetrial_variant", variant, Json::object());
     line("timetrial_form", "submitted", Json::object());
     line("timetrial_effective_config", config_, Json::object());
@@ -109,6 +110,8 @@ TEST_F(SmallRunLog, OthersAreNotJudged) {
   const double mean = small_run_points("gpt_oss_20b", "small", "submitted")->mean;
   EXPECT_FALSE(judge(mean, "success", "custom"));
   EXPECT_FALSE(judge(mean, "success", "full"));
+  EXPECT_TRUE(judge(mean, "success", "small", "closed"));
+  EXPECT_FALSE(judge(mean, "success", "small", "open")) << "it may have trained something else";
   EXPECT_FALSE(judge(mean, "")) << "unfinished";
   EXPECT_FALSE(judge(mean, "aborted")) << "stopped before anything could be said";
 }

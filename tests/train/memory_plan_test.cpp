@@ -63,6 +63,18 @@ TEST(MemoryPlan, SetsOnTheHostAreNoDeviceMemory) {
   EXPECT_EQ(plan_memory(KnownModel(64, 192), config).staging, 32U * (3 * 2 * 4 + 4));
 }
 
+TEST(MemoryPlan, DataIsOfTheHost) {
+  RunConfig config = batches_of(2, 6, DType::f32);
+  const MemoryPlan without = plan_memory(KnownModel(64, 192), config);
+  const MemoryPlan on_cpu = plan_memory(KnownModel(64, 192), config, 1000);
+  EXPECT_EQ(on_cpu.total(), without.total() + 1000);
+  EXPECT_EQ(on_cpu.host(), on_cpu.total());
+  config.device.kind = DeviceKind::cuda;
+  const MemoryPlan on_gpu = plan_memory(KnownModel(64, 192), config, 1000);
+  EXPECT_EQ(on_gpu.total(), plan_memory(KnownModel(64, 192), config).total());
+  EXPECT_EQ(on_gpu.host(), 1000U);
+}
+
 TEST(MemoryPlan, ScratchIsTheLargerOfTrainingAndEvaluation) {
   EXPECT_EQ(plan_memory(KnownModel(256, 192), batches_of(2, 6, DType::f32)).scratch, 32U * 256 * 4);
 }

@@ -40,7 +40,7 @@ enum class StateStorage { wide, bf16 };
 struct TrainConfig {
   int64_t seed = 0;  // 0: drawn from the operating system's entropy when the run starts
   int64_t global_batch = 0, micro_batch = 0;
-  int64_t max_steps = 0;  // the schedule's horizon and the step limit
+  int64_t max_steps = 0;  // the step limit; what the schedule has of it, a benchmark's decay_steps say
   double learning_rate = 0, end_learning_rate = 0;
   int64_t warmup_steps = 0, decay_steps = 0;
   WarmUpForm warmup_form = WarmUpForm::from_zero;
@@ -92,15 +92,17 @@ struct OutputConfig {
   bool operator==(const OutputConfig&) const = default;
 };
 
-// A rule of the full benchmark that this run does not keep, because its variant is smaller or the user changed it.
+// A rule of the full benchmark, in the run's division, that this run does not keep, because its variant is smaller or
+// the user changed it.
 // `key` is the log key the official checker tests; expected_value gives what this run logs under it.
 struct ScaledRule {
   std::string key, description;  // "steps of the learning-rate horizon: 2000 instead of 1200000"
   bool operator==(const ScaledRule&) const = default;
 };
 
-// variant "custom": some value that the benchmark fixes is neither the named variant's nor free (learning rate,
-// batches, warm-up, seed). form "custom": the same for a switch that forms set. Such a text is put in by
+// variant "custom": some value that the rules of the run's division fix is neither the named variant's nor free
+// (learning rate, batches, warm-up, seed); the open division fixes little, so an open run of "full" stays "full"
+// whatever it trains. form "custom": the same for a switch that forms set, in either division. Such a text is put in by
 // parse_run_config, and a config that says "custom" itself must then give every value that no default is left for.
 struct RunConfig {
   std::string workload, variant, form, name;  // name: the config file's stem
@@ -141,9 +143,10 @@ RunConfig parse_run_config(const Json& user, const Json& benchmark, const std::s
 
 // Why a run cannot be the full benchmark in the division it claims: one line per value, with the JSON path, the value
 // and what the rules fix. Empty when the config names another variant than the full one: such a run claims nothing. In
-// the open division only sequence length and target are fixed; in the closed one every value that the benchmark does
-// not leave free, the smallest batch, the blend of training files, and a batch whose learning rate can hold a rule that
-// compares doubles. `user`, `benchmark` and `overrides` are those that `run` was parsed from.
+// the open division only what its rule file limits is fixed (/mlperf/rules with "open"). In the closed one: the forms
+// that are benchmark runs, where the weights come from, every value that the benchmark does not leave free, lists of
+// allowed values, the smallest batch, the training files, and a batch whose learning rate can hold a rule that compares
+// doubles. `user`, `benchmark` and `overrides` are those that `run` was parsed from.
 std::vector<std::string> rule_breaches(const Json& user, const Json& benchmark, const Overrides& overrides,
                                        const RunConfig& run);
 

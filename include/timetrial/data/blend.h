@@ -14,16 +14,20 @@ struct BlendItem {
   bool operator==(const BlendItem&) const = default;
 };
 
-// Immutable after construction: all members are thread-safe. Memory: 12 bytes per sample.
+// Immutable after construction: all members are thread-safe. Memory: 10 bytes per sample (kBytesPerSample).
 class Blend {
  public:
   // Weights are any positive numbers (32767 datasets at most); they are normalised to sum 1. Throws UserError
   // otherwise.
   Blend(const std::vector<double>& weights, int64_t samples);
 
+  static constexpr size_t kBytesPerSample = sizeof(int16_t) + sizeof(int64_t);
+  // Samples to ask of a dataset with this share of `samples`: its own and 0.5 % more.
+  static int64_t requested(int64_t samples, double share);
+
   int64_t size() const { return static_cast<int64_t>(items_.size()); }
   BlendItem item(int64_t i) const;
-  // Samples to ask of dataset d (SampleOrderSpec::samples): its share and 0.5 % more.
+  // The same of dataset d (SampleOrderSpec::samples).
   int64_t requested(size_t dataset) const;
 
  private:

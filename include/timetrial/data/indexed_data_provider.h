@@ -42,6 +42,12 @@ struct IndexedDataSpec {
   // N of the evaluations' order where the seed shuffles it: what all evaluations of a run ask for, or the passes over
   // the file that are mixed are not the reference's. 0: one evaluation.
   int64_t validation_samples = 0;
+
+  // N of the evaluations' order, whatever order that is.
+  int64_t ordered_validation_samples() const {
+    const bool shuffled = evaluation_order != EvaluationOrder::file;
+    return shuffled && validation_samples > evaluation_samples ? validation_samples : evaluation_samples;
+  }
 };
 
 // Training: the reference's order (section 10.1) under a sampler (section 10.4). Several training files are blended

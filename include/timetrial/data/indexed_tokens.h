@@ -23,6 +23,13 @@ TokenType token_type_for(int64_t vocabulary);        // u16 below 65500 ids, els
 std::string idx_path_of(const std::string& prefix);  // PREFIX.idx
 std::string bin_path_of(const std::string& prefix);  // PREFIX.bin
 
+// What the head of PREFIX.idx and the length of PREFIX.bin say; the rest of the index is not read.
+struct TokenFileSize {
+  int64_t documents, tokens;
+};
+// Throws DataError for a file that is not there or whose head does not fit.
+TokenFileSize token_file_size(const std::string& prefix);
+
 // A token file open for reading. The index is read and checked completely; of PREFIX.bin only the size is looked at
 // until read() is called, so that a run may open its data before its clock starts. Nothing is mapped: memory is 8 bytes
 // per document, whatever the size of PREFIX.bin. All members are thread-safe.

@@ -25,6 +25,14 @@ struct SampleOrderSpec {
   bool shuffle = true;  // false: documents and samples in file order, the seed is not used
 };
 
+// How much an order will be, before it is made.
+struct SampleOrderExtent {
+  int64_t epochs = 1;          // of all documents, laid end to end
+  int64_t samples = 0;         // of these epochs
+  bool separate_last = false;  // the last epoch is shuffled on its own
+  int64_t in_full_epochs = 0;  // samples that are shuffled together
+};
+
 // Immutable after construction: all members are thread-safe.
 // Memory: 12 bytes per sample and, when shuffled, 4 per document and epoch and 4 per sample (8 from 2^32 - 1 samples
 // on). Making it takes one shuffle of documents x epochs and one of the samples: about 1 s for ten million of both.
@@ -32,6 +40,11 @@ class SampleOrder {
  public:
   // Throws UserError when there are no tokens, or when the order does not fit into memory.
   explicit SampleOrder(const SampleOrderSpec& spec);
+
+  // The extent of an order over this many tokens, and the bytes it will hold over so many documents: memory_bytes() of
+  // one that was made. Throw as the constructor does.
+  static SampleOrderExtent extent(int64_t tokens, int64_t sequence_length, int64_t samples);
+  static size_t planned_bytes(const SampleOrderExtent& extent, int64_t documents, bool shuffle);
 
   int64_t size() const { return static_cast<int64_t>(start_offset_.size()); }  // samples, >= the requested ones
   int64_t epochs() const { return epochs_; }
