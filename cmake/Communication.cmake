@@ -8,7 +8,7 @@ endif()
 target_include_directories(timetrial_comm SYSTEM PRIVATE ${ASIO_INCLUDE_DIR})
 target_compile_definitions(timetrial_comm PRIVATE ASIO_STANDALONE)
 # They wait for the network; more optimisation of asio's templates doubles their build time and gains nothing.
-set_source_files_properties(src/comm/connection.cpp src/comm/control_plane.cpp src/comm/control_server.cpp
+set_source_files_properties(src/comm/connection.cpp src/comm/control_plane.cpp src/comm/control_server.cpp src/comm/dial.cpp src/comm/listen.cpp
                             PROPERTIES COMPILE_OPTIONS -O1)
 
 find_package(MPI QUIET COMPONENTS CXX)
