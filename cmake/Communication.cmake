@@ -11,7 +11,7 @@ if(TIMETRIAL_SANITIZE STREQUAL "thread")  # which does not know fences; asio's q
   target_compile_definitions(timetrial_comm PRIVATE ASIO_DISABLE_FENCED_BLOCK)
 endif()
 # They wait for the network; more optimisation of asio's templates doubles their build time and gains nothing.
-set_source_files_properties(src/comm/connection.cpp src/comm/control_plane.cpp src/comm/control_server.cpp
+set_source_files_properties(src/comm/connection.cpp src/comm/control_plane.cpp src/comm/control_server.cpp src/comm/dial.cpp src/comm/listen.cpp
                             PROPERTIES COMPILE_OPTIONS -O1)
 
 find_package(MPI QUIET COMPONENTS CXX)

@@ -42,7 +42,7 @@ int evaluate_rank(const RunConfig& asked, const Workload& workload, const RunOpt
     if (rank.first)
       fmt::print("{}/{}  evaluation interrupted; the log is closed as aborted  log: {}\n", config.workload,
                  config.variant, log->path());
-    return 128 + interrupt;
+    return 128 + agreed_signal(executor, interrupt);
   }
   const double loss = *mean;
   const double seconds = monotonic_seconds() - started;

@@ -63,6 +63,7 @@ HostNeeds host_needs(const RunConfig& config, const Hosts& hosts) {
                   .local_ranks = hosts.processes_here,
                   .gpus = config.device.kind == DeviceKind::cuda,
                   .several_hosts = hosts.several,
+                  .serves = hosts.serves,
                   .folder = config.output.folder,
                   .checkpoint = config.output.checkpoint,
                   .checkpoint_bytes = weights_bytes(config),
@@ -88,8 +89,8 @@ int add_host(const RunConfig& config, Json& plan, std::string& text) {
   int errors = 0;
   text += "This host\n";
   plan["host_findings"] = Json::array();
-  for (const Finding& finding :
-       look_before_start(host_needs(config, {.processes_here = here, .several = world > here}), devices)) {
+  for (const Finding& finding : look_before_start(
+           host_needs(config, {.processes_here = here, .several = world > here, .serves = world > 1}), devices)) {
     text += fmt::format("  {:<9}{}\n", name_of(finding.level), finding.text);
     plan["host_findings"].push_back({{"level", name_of(finding.level)}, {"text", finding.text}});
     errors += finding.level == Level::error ? 1 : 0;
@@ -103,9 +104,9 @@ std::vector<std::string> check_hosts(const RunConfig& config, const Environment&
   const std::vector<std::string> all = bootstrap.all_gather(host);
   const bool processes = environment.rank && environment.rank->size > 1;
   HostNeeds needs = host_needs(
-      config,
-      {.processes_here = processes ? bootstrap.local_size() : 1,
-       .several = std::any_of(all.begin(), all.end(), [&](const std::string& other) { return other != host; })});
+      config, {.processes_here = processes ? bootstrap.local_size() : 1,
+               .several = std::any_of(all.begin(), all.end(), [&](const std::string& other) { return other != host; }),
+               .serves = processes && all.front() == host});
   // On one host the data layer says the same of data, and more.
   if (!needs.several_hosts) needs.data_files.clear();
   std::vector<Finding> mine = look_before_start(needs, {device});

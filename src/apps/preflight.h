@@ -35,6 +35,7 @@ void make_output_folder(const RunConfig& config);
 struct Hosts {
   int processes_here = 1;  // ranks on this host that are processes
   bool several = false;    // hosts
+  bool serves = false;     // this one is rank 0's, and ranks are processes
 };
 launch::HostNeeds host_needs(const RunConfig& config, const Hosts& hosts);
 

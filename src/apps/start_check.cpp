@@ -39,8 +39,9 @@ launch::RankStart facts_of(const RunConfig& config, const comm::Bootstrap& boots
   for (const std::string& prefix : prefixes) {
     const std::string idx = idx_path_of(prefix), bin = bin_path_of(prefix);
     const bool looks = bootstrap.local_rank() == 0;
-    add(idx, looks ? identity_of_file(idx).hash : "");
-    add(bin, looks ? fmt::format("{} bytes", size_of_file(bin)) : "");
+    start.facts.push_back({.what = idx, .value = looks ? identity_of_file(idx).hash : "", .of_host = true});
+    start.facts.push_back(
+        {.what = bin, .value = looks ? fmt::format("{} bytes", size_of_file(bin)) : "", .of_host = true});
   }
   return start;
 }
@@ -54,12 +55,20 @@ std::string advice(const std::string& what) {
   return "give every host the same data, for instance from a shared file system";
 }
 
-// Configurations are long, so they travel only when their hashes differ.
+std::vector<launch::RankStart> everybody(const launch::RankStart& mine, comm::Bootstrap& bootstrap) {
+  std::vector<launch::RankStart> all;
+  for (const std::string& text : bootstrap.all_gather(text_of(mine))) all.push_back(launch::start_from(text));
+  return all;
+}
+
+// Configurations are long, so only the two that are compared travel.
 std::string configuration_text(const RunConfig& config, const launch::StartDifference& difference,
                                comm::Bootstrap& bootstrap) {
-  const std::vector<std::string> all = bootstrap.all_gather(effective_json(config).dump());
+  const int one = difference.odd.front(), other = difference.rest.front();
+  const bool named = bootstrap.rank() == one || bootstrap.rank() == other;
+  const std::vector<std::string> all = bootstrap.all_gather(named ? effective_json(config).dump() : "");
   const auto of = [&](int rank) { return Json::parse(all[static_cast<size_t>(rank)]); };
-  const launch::KeyDifference key = launch::key_difference(of(difference.odd.front()), of(difference.rest.front()));
+  const launch::KeyDifference key = launch::key_difference(of(one), of(other));
   if (key.key.empty()) return "";
   return fmt::format(": {} is {} there and {} here", key.key, key.one, key.other);
 }
@@ -67,11 +76,12 @@ std::string configuration_text(const RunConfig& config, const launch::StartDiffe
 }  // namespace
 
 void check_same_start(const RunConfig& config, comm::Bootstrap& bootstrap) {
-  std::vector<launch::RankStart> all;
-  for (const std::string& text : bootstrap.all_gather(text_of(facts_of(config, bootstrap))))
-    all.push_back(launch::start_from(text));
+  // Every rank gets what every rank says: facts, which are long, are told only when there is a difference to name.
+  const launch::RankStart mine = facts_of(config, bootstrap);
+  if (start_difference(everybody(brief(mine), bootstrap)).what.empty()) return;
+  const std::vector<launch::RankStart> all = everybody(mine, bootstrap);
   const launch::StartDifference difference = start_difference(all);
-  if (difference.what.empty()) return;
+  TIMETRIAL_CHECK(!difference.what.empty(), "hashes of starts differ, and no fact of them does");
   std::string line = text_of(difference, all);
   if (difference.what == "configuration") line += configuration_text(config, difference, bootstrap);
   throw SharedRefusal(line + "; " + advice(difference.what));

@@ -2,26 +2,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "comm/connection.h"
 
-#include <fmt/core.h>
-
 #include <asio/buffer.hpp>
 #include <asio/read.hpp>
 #include <asio/write.hpp>
+#include <chrono>
 #include <utility>
+
+#include "timetrial/base/error.h"
 
 namespace timetrial::comm {
 
 namespace {
 
-std::string text_of(const asio::ip::tcp::socket& socket) {
-  asio::error_code failure;
-  const asio::ip::tcp::endpoint end = socket.remote_endpoint(failure);
-  return failure ? "an unknown address" : fmt::format("{}:{}", end.address().to_string(), end.port());
-}
+constexpr std::chrono::seconds kFarewell{3};
 
 }  // namespace
 
-Connection::Connection(asio::ip::tcp::socket socket) : socket_(std::move(socket)), peer_(text_of(socket_)) {
+Connection::Connection(asio::ip::tcp::socket socket) : socket_(std::move(socket)), farewell_(socket_.get_executor()) {
   asio::error_code ignored;  // only a matter of speed
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
 }
@@ -32,20 +29,29 @@ void Connection::start(std::function<void(const Json&)> on_message, std::functio
   read_length();
 }
 
-void Connection::send(const Json& message) {
+Connection::Frame Connection::frame_of(const Json& message) {
   std::vector<uint8_t> bytes(4);
   Json::to_cbor(message, bytes);
+  TIMETRIAL_CHECK(bytes.size() - 4 <= kMost, "a message of {} bytes, at most {}", bytes.size() - 4, kMost);
   const auto length = static_cast<uint32_t>(bytes.size() - 4);
   for (int i = 0; i < 4; ++i) bytes[static_cast<size_t>(i)] = static_cast<uint8_t>(length >> (24 - 8 * i));
-  outgoing_.push_back(std::move(bytes));
+  return std::make_shared<const std::vector<uint8_t>>(std::move(bytes));
+}
+
+void Connection::send_frame(Frame frame) {
+  if (!socket_.is_open()) return;
+  outgoing_.push_back(std::move(frame));
   if (outgoing_.size() == 1) write();
 }
 
 void Connection::close() {
   closing_ = true;
   on_close_ = nullptr;
-  asio::error_code ignored;  // the peer may be gone already
-  if (outgoing_.empty()) socket_.close(ignored);
+  if (outgoing_.empty() || !socket_.is_open()) return end();
+  farewell_.expires_after(kFarewell);
+  farewell_.async_wait([self = shared_from_this()](asio::error_code failure) {
+    if (!failure) self->end();
+  });
 }
 
 void Connection::read_length() {
@@ -70,19 +76,23 @@ void Connection::read_body() {
 }
 
 void Connection::write() {
-  asio::async_write(socket_, asio::buffer(outgoing_.front()),
+  asio::async_write(socket_, asio::buffer(*outgoing_.front()),
                     [self = shared_from_this()](asio::error_code failure, size_t) {
                       if (failure) return self->lose(failure.message());
                       self->outgoing_.pop_front();
                       if (!self->outgoing_.empty()) return self->write();
-                      asio::error_code ignored;
-                      if (self->closing_) self->socket_.close(ignored);
+                      if (self->closing_) self->end();
                     });
 }
 
-void Connection::lose(const std::string& why) {
-  asio::error_code ignored;
+void Connection::end() {
+  asio::error_code ignored;  // the peer may be gone already
   socket_.close(ignored);
+  farewell_.cancel();
+}
+
+void Connection::lose(const std::string& why) {
+  end();
   // Both a read and a write may fail; it is said once.
   if (const auto say = std::exchange(on_close_, nullptr)) say(why);
 }

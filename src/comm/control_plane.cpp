@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <asio/connect.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
@@ -20,6 +19,7 @@
 #include <thread>
 
 #include "comm/control_server.h"
+#include "comm/dial.h"
 #include "timetrial/base/clock.h"
 #include "timetrial/base/identity.h"
 
@@ -27,7 +27,6 @@ namespace timetrial::comm {
 
 namespace {
 
-constexpr double kRetry = 0.2;        // seconds between attempts to reach rank 0
 constexpr double kVerdictMargin = 5;  // seconds that rank 0's answer may take beyond a deadline
 constexpr int kClockExchanges = 8;
 constexpr double kAwake = 2;  // seconds after a stop in which what this rank sees counts for nothing
@@ -91,26 +90,15 @@ struct ControlPlane::Impl {
     server.reset();
   }
 
-  // Rank 0 may come later than this rank, and its host's name may not be known yet.
   std::shared_ptr<Connection> connect() {
-    using asio::ip::tcp;
-    const double until = monotonic_seconds() + settings.init_deadline;
-    asio::error_code failure;
-    do {
-      tcp::resolver resolver(io);
-      const std::string host = settings.rank.rank == 0 ? "127.0.0.1" : settings.address.host;
-      const auto ends = resolver.resolve(tcp::v4(), host, std::to_string(settings.address.port), failure);
-      tcp::socket socket(io);
-      if (!failure) asio::connect(socket, ends, failure);
-      if (!failure) return std::make_shared<Connection>(std::move(socket));
-      std::this_thread::sleep_for(duration_of(kRetry));
-    } while (monotonic_seconds() < until);
-    throw CommError(
-        fmt::format("rank {} on host {} did not reach rank 0 at {}:{} within {:.3g} s ({}); is rank 0 running, and "
-                    "does no firewall "
-                    "stand between the hosts?",
-                    settings.rank.rank, host_name(), settings.address.host, settings.address.port,
-                    settings.init_deadline, failure.message()));
+    Address address = settings.address;
+    if (settings.rank.rank == 0) address.host = "127.0.0.1";
+    Dialled dialled = dial(io, address, settings.init_deadline);
+    if (dialled.socket) return std::make_shared<Connection>(std::move(*dialled.socket));
+    throw CommError(fmt::format(
+        "rank {} on host {} did not reach rank 0 at {}:{} within {:.3g} s ({}); is rank 0 running, and "
+        "does no firewall stand between the hosts?",
+        settings.rank.rank, host_name(), address.host, address.port, settings.init_deadline, dialled.failure));
   }
 
   void hear(const Json& message) {
@@ -123,9 +111,6 @@ struct ControlPlane::Impl {
       std::vector<std::string>& texts = gathered[message.at("number").get<int64_t>()];
       for (const Json& text : message.at("texts"))
         texts.emplace_back(text.get_binary().begin(), text.get_binary().end());
-    } else if (kind == "got") {
-      const auto& bytes = message.at("value").get_binary();
-      got[message.at("ticket").get<int64_t>()] = std::string(bytes.begin(), bytes.end());
     } else if (kind == "pulse") {
       const double now = settings.wall_clock(), sent = message.at("sent").get<double>();
       ++cost.pulses;
@@ -135,6 +120,7 @@ struct ControlPlane::Impl {
       }
       ++exchanges;
     } else if (kind == "ask") {
+      asked = message.at("number").get<int64_t>();
       asio::post(io, [this] { send_pulse(); });
     } else if (kind == "over") {
       const std::string why = message.at("why").get<std::string>();
@@ -196,7 +182,8 @@ struct ControlPlane::Impl {
   }
 
   void send_pulse() {
-    connection->send({{"t", "pulse"}, {"sent", settings.wall_clock()}, {"activity", to_json(activity())}});
+    connection->send(
+        {{"t", "pulse"}, {"sent", settings.wall_clock()}, {"activity", to_json(activity())}, {"asked", asked}});
   }
 
   Activity activity() {
@@ -232,6 +219,7 @@ struct ControlPlane::Impl {
   std::shared_ptr<Connection> connection;
   double heard = 0, last_tick = 0, awoke = -kAwake;  // of the io thread
   bool stopping = false;                             // of the io thread
+  int64_t asked = 0;                                 // of the io thread: the number of rank 0's last question
 
   std::mutex watch_mutex;
   std::function<Activity()> watched;
@@ -240,8 +228,7 @@ struct ControlPlane::Impl {
   std::condition_variable changed;
   std::vector<std::string> hosts;
   std::map<int64_t, std::vector<std::string>> gathered;
-  std::map<int64_t, std::string> got;
-  int64_t numbers = 0, tickets = 0, exchanges = 0;
+  int64_t numbers = 0, exchanges = 0;
   double quickest = std::numeric_limits<double>::infinity(), offset = 0;
   bool done = false, lost_rank_zero = false, closed = false;
   std::string verdict;
@@ -273,6 +260,9 @@ int ControlPlane::local_size() const {
 
 std::vector<std::string> ControlPlane::all_gather(const std::string& mine, const std::string& purpose,
                                                   double deadline) {
+  if (mine.size() > Connection::kMostTexts)
+    throw Error(fmt::format("the text of rank {} for the exchange \"{}\" is larger than a message may be ({} bytes)",
+                            rank(), purpose, Connection::kMost));
   const int64_t number = [&] {
     const std::lock_guard lock(impl_->mutex);
     return impl_->numbers++;
@@ -286,21 +276,6 @@ std::vector<std::string> ControlPlane::all_gather(const std::string& mine, const
                     fmt::format("the exchange \"{}\"", purpose));
   const std::lock_guard lock(impl_->mutex);
   return std::move(impl_->gathered.extract(number).mapped());
-}
-
-void ControlPlane::put(const std::string& key, const std::string& value) {
-  impl_->send({{"t", "put"}, {"key", key}, {"value", Json::binary({value.begin(), value.end()})}});
-}
-
-std::string ControlPlane::get(const std::string& key, double deadline) {
-  const int64_t ticket = [&] {
-    const std::lock_guard lock(impl_->mutex);
-    return impl_->tickets++;
-  }();
-  impl_->send({{"t", "get"}, {"key", key}, {"ticket", ticket}});
-  impl_->wait_until([&] { return impl_->got.contains(ticket); }, deadline, fmt::format("the key \"{}\"", key));
-  const std::lock_guard lock(impl_->mutex);
-  return std::move(impl_->got.extract(ticket).mapped());
 }
 
 double ControlPlane::clock_offset() {

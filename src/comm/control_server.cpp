@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "comm/control_server.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <asio/post.hpp>
+#include <chrono>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "comm/listen.h"
 #include "timetrial/base/clock.h"
 #include "timetrial/base/identity.h"
 
@@ -27,42 +27,11 @@ double thread_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-// One file per rank, and what the process opens beside: the usual soft limit of 1,024 is an obstacle that the process
-// may move itself.
-void allow_files(int ranks) {
-  constexpr rlim_t kBeside = 64;
-  const rlim_t wanted = static_cast<rlim_t>(ranks) + kBeside;
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
-  if (limit.rlim_max < wanted)
-    throw UserError(
-        fmt::format("rank 0 on host {} serves {} ranks and needs {} open files, its limit is {}: raise it with ulimit "
-                    "-Hn, or LimitNOFILE of the service that starts jobs",
-                    host_name(), ranks, wanted, limit.rlim_max));
-  limit.rlim_cur = wanted;
-  TIMETRIAL_CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0, "the limit of open files cannot be raised to {}", wanted);
-}
+// Until a connection is accepted again where one could not be, most likely for want of a file.
+constexpr std::chrono::milliseconds kAcceptAgain{200};
 
-asio::ip::tcp::acceptor listen(asio::io_context& io, const ControlSettings& settings) {
-  using asio::ip::tcp;
-  allow_files(settings.rank.size);
-  asio::error_code failure;
-  tcp::acceptor acceptor(io);
-  if (settings.listener >= 0) {
-    acceptor.assign(tcp::v4(), settings.listener, failure);
-  } else {
-    const tcp::endpoint all_interfaces(tcp::v4(), static_cast<uint16_t>(settings.address.port));
-    acceptor.open(all_interfaces.protocol());
-    acceptor.set_option(tcp::acceptor::reuse_address(true));
-    acceptor.bind(all_interfaces, failure);
-    if (!failure) acceptor.listen(asio::socket_base::max_listen_connections, failure);
-  }
-  if (failure)
-    throw UserError(
-        fmt::format("rank 0 on host {} cannot listen on port {} ({}); end what uses it, or choose another "
-                    "with TIMETRIAL_RENDEZVOUS=host:port",
-                    host_name(), settings.address.port, failure.message()));
-  return acceptor;
+std::chrono::steady_clock::duration duration_of(double seconds) {
+  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(seconds));
 }
 
 Json over(const std::string& why) { return {{"t", "over"}, {"why", why}}; }
@@ -84,9 +53,10 @@ ControlServer::ControlServer(const ControlSettings& settings)
     : settings_(settings),
       started_(monotonic_seconds()),
       last_tick_(started_),
-      acceptor_(listen(io_, settings)),
+      acceptor_(listen_for_ranks(io_, settings)),
       timer_(io_),
-      decision_(io_) {
+      decision_(io_),
+      retry_(io_) {
   asio::post(io_, [this] {
     accept();
     tick();
@@ -100,12 +70,13 @@ ControlServer::~ControlServer() {
     acceptor_.close(ignored);
     timer_.cancel();
     decision_.cancel();
+    retry_.cancel();
     const auto own = seats_.find(0);
     if (own != seats_.end() && !own->second.left && !leaves_) lost(0, "closed by itself");
     if (finding_) decide();
     if (verdict_.empty()) broadcast(over(""));
     for (auto& [rank, seat] : seats_) seat.connection->close();
-    for (const auto& stranger : strangers_) stranger->close();
+    for (const auto& [stranger, since] : strangers_) stranger->close();
   });
   thread_.join();
 }
@@ -113,24 +84,41 @@ ControlServer::~ControlServer() {
 void ControlServer::accept() {
   acceptor_.async_accept([this](asio::error_code failure, asio::ip::tcp::socket socket) {
     if (!acceptor_.is_open()) return;
-    if (!failure) {
-      const auto stranger = std::make_shared<Connection>(std::move(socket));
-      strangers_.insert(stranger);
-      const std::weak_ptr<Connection> weak = stranger;  // it holds these functions, so they must not hold it
-      stranger->start(
-          [this, weak](const Json& message) {
-            const auto connection = weak.lock();
-            const auto known = ranks_.find(connection.get());
-            known != ranks_.end() ? hear(known->second, message) : greet(connection, message);
-          },
-          [this, weak](const std::string& why) {
-            const auto connection = weak.lock();
-            const auto known = ranks_.find(connection.get());
-            known != ranks_.end() ? lost(known->second, why) : void(strangers_.erase(connection));
-          });
-    }
+    if (failure) return accept_later();
+    make_room();
+    const auto stranger = std::make_shared<Connection>(std::move(socket));
+    strangers_[stranger] = monotonic_seconds();
+    const std::weak_ptr<Connection> weak = stranger;  // it holds these functions, so they must not hold it
+    stranger->start(
+        [this, weak](const Json& message) {
+          const auto connection = weak.lock();
+          const auto known = ranks_.find(connection.get());
+          known != ranks_.end() ? hear(known->second, message) : greet(connection, message);
+        },
+        [this, weak](const std::string& why) {
+          const auto connection = weak.lock();
+          const auto known = ranks_.find(connection.get());
+          known != ranks_.end() ? lost(known->second, why) : void(strangers_.erase(connection));
+        });
     accept();
   });
+}
+
+void ControlServer::accept_later() {
+  retry_.expires_after(kAcceptAgain);
+  retry_.async_wait([this](asio::error_code failure) {
+    if (!failure && acceptor_.is_open()) accept();
+  });
+}
+
+// Ranks that are still to come may all be strangers at once; who is one too many takes the place of the oldest.
+void ControlServer::make_room() {
+  const size_t expected = static_cast<size_t>(settings_.rank.size) - seats_.size();
+  if (strangers_.size() < expected + kStrangers) return;
+  const auto oldest = std::min_element(strangers_.begin(), strangers_.end(),
+                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  oldest->first->close();
+  strangers_.erase(oldest);
 }
 
 void ControlServer::turn_away(const std::shared_ptr<Connection>& stranger, const std::string& why) {
@@ -188,21 +176,6 @@ void ControlServer::hear(int rank, const Json& message) {
     answer_pulse(seat, message);
   } else if (kind == "gather") {
     gather(rank, message);
-  } else if (kind == "put") {
-    const auto key = field<std::string>(message, "key", "");
-    if (!values_.emplace(key, message.value("value", Json())).second)
-      return judge(fmt::format("{} puts the key \"{}\" a second time", name_of(seat.member), key), {rank});
-    for (const auto& [waiter, ticket] : waiting_[key])
-      seats_.at(waiter).connection->send({{"t", "got"}, {"ticket", ticket}, {"value", values_[key]}});
-    waiting_.erase(key);
-  } else if (kind == "get") {
-    const auto key = field<std::string>(message, "key", "");
-    const Json ticket = message.value("ticket", Json());
-    if (const auto found = values_.find(key); found != values_.end()) {
-      seat.connection->send({{"t", "got"}, {"ticket", ticket}, {"value", found->second}});
-    } else {
-      waiting_[key].emplace_back(rank, ticket);
-    }
   } else if (kind == "fail") {
     seat.member.activity = activity_from(message.value("activity", Json()));
     const auto why = field<std::string>(message, "why", "no reason given");
@@ -220,7 +193,8 @@ void ControlServer::hear(int rank, const Json& message) {
 void ControlServer::answer_pulse(Seat& seat, const Json& message) {
   if (const auto activity = message.find("activity"); activity != message.end())
     seat.member.activity = activity_from(*activity);
-  if (finding_ && finding_->unheard.erase(seat.member.rank) > 0 && finding_->unheard.empty() &&
+  const bool answers = finding_ && field<int64_t>(message, "asked", 0) == asks_;
+  if (answers && finding_->unheard.erase(seat.member.rank) > 0 && finding_->unheard.empty() &&
       finding_->blame == Blame::own)
     asio::post(io_, [this] { decide(); });
   seat.connection->send({{"t", "pulse"}, {"sent", message.value("sent", Json())}, {"clock", settings_.wall_clock()}});
@@ -244,6 +218,11 @@ void ControlServer::gather(int rank, const Json& message) {
   if (text == message.end() || !text->is_binary())
     return judge(fmt::format("{} sends no text with an exchange", name_of(seats_.at(rank).member)), {rank});
   round.texts[rank] = text->get_binary();
+  round.bytes += round.texts[rank].size() + Connection::kTextHead;
+  if (round.bytes > Connection::kMostTexts)
+    return judge(fmt::format("the exchange \"{}\" is larger than a message may be ({} bytes) with {} of {} texts",
+                             purpose, Connection::kMost, round.texts.size(), settings_.rank.size),
+                 {});
   if (static_cast<int>(round.texts.size()) < settings_.rank.size) return;
   Json texts = Json::array();
   for (auto& [from, bytes] : round.texts) texts.push_back(Json::binary(std::move(bytes)));
@@ -267,8 +246,10 @@ void ControlServer::tick() {
   const double stood_still = std::max(0.0, now - last_tick_ - 2 * settings_.pulse);
   for (auto& [rank, seat] : seats_) seat.heard += stood_still;
   for (auto& [number, round] : rounds_) round.deadline += stood_still;
+  for (auto& [stranger, since] : strangers_) since += stood_still;
   started_ += stood_still;
   last_tick_ = now;
+  check_strangers(now);
   if (verdict_.empty()) {
     check_silence(now);
     check_rounds(now);
@@ -276,8 +257,7 @@ void ControlServer::tick() {
     if (finding_ && now >= finding_->until) decide();
   }
   cpu_seconds_ = thread_seconds();
-  timer_.expires_after(
-      std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(settings_.pulse)));
+  timer_.expires_after(duration_of(settings_.pulse));
   timer_.async_wait([this](asio::error_code failure) {
     if (!failure && acceptor_.is_open()) tick();
   });
@@ -317,6 +297,15 @@ void ControlServer::check_silence(double now) {
   }
 }
 
+// Who connects and says nothing holds a file and a place.
+void ControlServer::check_strangers(double now) {
+  std::erase_if(strangers_, [&](const auto& stranger) {
+    if (now - stranger.second < settings_.silence) return false;
+    stranger.first->close();
+    return true;
+  });
+}
+
 // A rank's own failure outweighs what others saw of it; the first one counts.
 void ControlServer::find(const std::string& why, const std::set<int>& guilty, Blame blame) {
   if (!verdict_.empty() || (finding_ && finding_->blame <= blame)) return;
@@ -325,10 +314,9 @@ void ControlServer::find(const std::string& why, const std::set<int>& guilty, Bl
   finding_ = {.why = why, .guilty = guilty, .blame = blame, .until = monotonic_seconds() + wait, .unheard = {}};
   for (const auto& [rank, seat] : seats_)
     if (!seat.left && !guilty.contains(rank)) finding_->unheard.insert(rank);
-  broadcast({{"t", "ask"}});
+  broadcast({{"t", "ask"}, {"number", ++asks_}});
   if (blame != Blame::own) return;  // the next tick after the grace decides, when silence can be told too
-  decision_.expires_after(
-      std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(wait)));
+  decision_.expires_after(duration_of(wait));
   decision_.async_wait([this](asio::error_code failure) {
     if (!failure && acceptor_.is_open()) decide();
   });
@@ -355,7 +343,8 @@ void ControlServer::judge(const std::string& why, std::set<int> guilty) {
 }
 
 void ControlServer::broadcast(const Json& message) {
-  for (auto& [rank, seat] : seats_) seat.connection->send(message);
+  const Connection::Frame frame = Connection::frame_of(message);
+  for (auto& [rank, seat] : seats_) seat.connection->send_frame(frame);
 }
 
 std::vector<int> ControlServer::ranks_without(const std::map<int, std::vector<uint8_t>>& present) const {

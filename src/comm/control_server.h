@@ -22,9 +22,9 @@
 namespace timetrial::comm {
 
 // Messages have a kind under "t". From a rank: hello {run, rank, size, host, pid}, gather {number, purpose, text,
-// deadline}, put {key, value}, get {key, ticket}, pulse {sent, activity}, fail {why, blame}, bye. To a rank: welcome
-// {hosts}, gathered {number, texts}, got {ticket, value}, pulse {sent, clock}, ask, over {why} ("" when the run is
-// done).
+// deadline}, pulse {sent, activity, asked}, fail {why, blame}, bye. To a rank: welcome {hosts}, gathered {number,
+// texts}, pulse {sent, clock}, ask {number}, over {why} ("" when the run is done). A pulse that answers an ask, and
+// those after it, carry its number.
 class ControlServer {
  public:
   // Listens, and serves on a thread of its own until destruction. Throws UserError when it cannot listen.
@@ -47,6 +47,7 @@ class ControlServer {
   struct Round {
     std::string purpose;
     std::map<int, std::vector<uint8_t>> texts;
+    size_t bytes = 0;                  // of the message to all
     double deadline = 0, seconds = 0;  // the first comer's, monotonic; what it allowed
   };
   // Why the run ends, while rank 0 still waits for what everybody does, or for a better reason.
@@ -59,6 +60,8 @@ class ControlServer {
   };
 
   void accept();
+  void accept_later();
+  void make_room();
   void turn_away(const std::shared_ptr<Connection>& stranger, const std::string& why);
   void greet(const std::shared_ptr<Connection>& stranger, const Json& hello);
   void seat(const std::shared_ptr<Connection>& connection, Member member);
@@ -70,6 +73,7 @@ class ControlServer {
   void check_start(double now);
   void check_rounds(double now);
   void check_silence(double now);
+  void check_strangers(double now);
   void find(const std::string& why, const std::set<int>& guilty, Blame blame);
   void decide();
   void judge(const std::string& why, std::set<int> guilty);
@@ -81,14 +85,13 @@ class ControlServer {
   double started_, last_tick_;
   asio::io_context io_;
   asio::ip::tcp::acceptor acceptor_;
-  asio::steady_timer timer_, decision_;
-  std::set<std::shared_ptr<Connection>> strangers_;
+  asio::steady_timer timer_, decision_, retry_;
+  std::map<std::shared_ptr<Connection>, double> strangers_;  // who has not said hello, and since when
   std::map<Connection*, int> ranks_;
   std::map<int, Seat> seats_;
   std::map<int64_t, Round> rounds_;
-  std::map<std::string, Json> values_;
-  std::map<std::string, std::vector<std::pair<int, Json>>> waiting_;  // by key: rank and ticket
   std::optional<Finding> finding_;
+  int64_t asks_ = 0;  // times that all were asked what they do
   std::string verdict_;
   bool seated_ = false;
   std::atomic<bool> leaves_{false};

@@ -2,18 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/comm/controlled_bootstrap.h"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <thread>
 #include <utility>
 
 #include "timetrial/base/identity.h"
 #include "timetrial/comm/nccl.h"
+#include "timetrial/comm/rendezvous.h"
 
 namespace timetrial::comm {
 
@@ -24,20 +19,6 @@ namespace {
 constexpr double kPulsed = 1024;
 constexpr double kSpeech = 1;     // seconds in which rank 1 has seen what another rank has, and printed it
 constexpr double kRankZero = 10;  // seconds for rank 0 to leave its collectives, close the log and print
-
-// A socket that listens on all interfaces, on a port of the system's choice.
-std::pair<int, int> listen_anywhere() {
-  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_ANY);
-  socklen_t size = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (descriptor < 0 || bind(descriptor, generic, size) != 0 || listen(descriptor, SOMAXCONN) != 0 ||
-      getsockname(descriptor, generic, &size) != 0)
-    throw Error(fmt::format("no TCP port can be opened for the control plane ({})", std::strerror(errno)));
-  return {descriptor, ntohs(address.sin_port)};
-}
 
 void check_same_start(const Bootstrap& inner, const Environment& environment) {
   if (!environment.rank || environment.rank->size == inner.size()) return;
@@ -70,17 +51,19 @@ ControlSettings settings_of(Bootstrap* inner, const Environment& environment, co
                    .size = inner->size(),
                    .local_rank = inner->local_rank(),
                    .local_size = inner->local_size()};
-  std::string address;
+  std::string mine;
   if (inner->rank() == 0) {
-    std::tie(settings.listener, settings.address.port) = listen_anywhere();
-    address = fmt::format("{}:{}", host_name(), settings.address.port);
+    ReservedPort port;
+    settings.address.port = port.number();
+    settings.listener = port.listen();
+    mine = fmt::format("{}:{} {}", host_name(), port.number(), new_run_id());
   }
-  const std::string found = inner->all_gather(address).front();
-  const size_t colon = found.rfind(':');
+  const std::string found = inner->all_gather(mine).front();
+  const size_t space = found.find(' '), colon = found.rfind(':', space);
   // Ranks of one host need no name service.
   settings.address = {.host = inner->local_size() == inner->size() ? "127.0.0.1" : found.substr(0, colon),
                       .port = std::stoi(found.substr(colon + 1))};
-  settings.run_id = found;
+  settings.run_id = found.substr(space + 1);
   return settings;
 }
 

@@ -12,26 +12,40 @@
 #include <csignal>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <string_view>
+#include <utility>
 
+#include "launch/exec.h"
 #include "timetrial/base/error.h"
 
 namespace timetrial::launch {
 
 namespace {
 
-std::array<int, 2> make_pipe() {
-  std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) throw Error(fmt::format("no pipe can be made ({})", std::strerror(errno)));
-  return ends;
-}
+// Closes what is still its own.
+class Pipe {
+ public:
+  Pipe() {
+    if (pipe2(ends_.data(), O_CLOEXEC) != 0) throw Error(fmt::format("no pipe can be made ({})", std::strerror(errno)));
+  }
+  ~Pipe() {
+    close_writer();
+    if (ends_[0] >= 0) close(ends_[0]);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
 
-std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
-}
+  int reader() const { return ends_[0]; }
+  int writer() const { return ends_[1]; }
+  int take_reader() { return std::exchange(ends_[0], -1); }
+  void close_writer() {
+    if (ends_[1] >= 0) close(std::exchange(ends_[1], -1));
+  }
+
+ private:
+  std::array<int, 2> ends_{-1, -1};
+};
 
 std::vector<std::string> environment_with(const std::vector<std::pair<std::string, std::string>>& variables) {
   std::map<std::string, std::string> all;
@@ -80,30 +94,25 @@ Child start_child(const std::vector<std::string>& arguments,
                   const std::vector<std::pair<std::string, std::string>>& variables, Speaks speaks) {
   const std::vector<std::string> environment = environment_with(variables);
   const std::vector<char*> argument_pointers = pointers_to(arguments), environment_pointers = pointers_to(environment);
-  const std::array<int, 2> failure = make_pipe();
-  const std::array<int, 2> output = speaks == Speaks::freely ? std::array<int, 2>{-1, -1} : make_pipe();
+  Pipe failure;
+  std::optional<Pipe> output;
+  if (speaks != Speaks::freely) output.emplace();
   const Exec exec{.arguments = argument_pointers.data(),
                   .environment = environment_pointers.data(),
-                  .output = output[1],
-                  .failure = failure[1],
+                  .output = output ? output->writer() : -1,
+                  .failure = failure.writer(),
                   .errors_too = speaks == Speaks::into_pipe,
                   .parent = getpid()};
   const pid_t pid = fork();
   if (pid == 0) become_child(exec);
-  const int fork_failure = errno;
-  close(failure[1]);
-  if (output[1] >= 0) close(output[1]);
+  if (pid < 0) throw cannot_start(arguments[0], errno);
+  failure.close_writer();
   int why = 0;
-  const bool failed = pid < 0 || read(failure[0], &why, sizeof why) == static_cast<ssize_t>(sizeof why);
-  close(failure[0]);
-  if (!failed) return {.pid = pid, .pipe = output[0]};
-  if (output[0] >= 0) close(output[0]);
-  if (pid > 0) waitpid(pid, nullptr, 0);
-  if (pid < 0) why = fork_failure;
-  throw UserError(fmt::format("{} cannot be started ({}){}", arguments[0], std::strerror(why),
-                              why == ENOENT && arguments[0] == "mpirun"
-                                  ? "; install Open MPI (Debian: openmpi-bin), or leave --launcher mpirun out"
-                                  : ""));
+  if (read(failure.reader(), &why, sizeof why) == static_cast<ssize_t>(sizeof why)) {
+    waitpid(pid, nullptr, 0);
+    throw cannot_start(arguments[0], why);
+  }
+  return {.pid = pid, .pipe = output ? output->take_reader() : -1};
 }
 
 }  // namespace timetrial::launch

@@ -19,7 +19,7 @@ struct Child {
 
 // fork and exec, because posix_spawn cannot ask for a signal at the parent's death: in a process group of its own, no
 // signal blocked, stdin empty, SIGTERM when the calling thread is gone. Throws UserError when arguments[0] cannot be
-// run.
+// run, Error when there is no pipe.
 Child start_child(const std::vector<std::string>& arguments,
                   const std::vector<std::pair<std::string, std::string>>& variables, Speaks speaks);
 

@@ -15,6 +15,7 @@
 
 #include "timetrial/base/error.h"
 #include "timetrial/base/identity.h"
+#include "timetrial/base/open_files.h"
 
 namespace timetrial::launch {
 
@@ -24,8 +25,16 @@ constexpr uint64_t kMega = 1000 * 1000, kGiga = 1000 * kMega;
 // Of /dev/shm. NCCL keeps the buffers of ranks that cannot reach each other's GPU directly there, a few tens of MB for
 // each pair; Open MPI 4 takes 4 MiB for each rank at its start and a little more for what this program asks of it.
 constexpr uint64_t kSharedPerGpuRank = 128 * kMega, kSharedPerCpuRank = 8 * kMega;
-constexpr uint64_t kLogs = 100 * kMega;         // of a long run with one line per step
-constexpr uint64_t kFiles = 256, kPerRank = 2;  // open files: programs and libraries, and connections to each rank
+constexpr uint64_t kLogs = 100 * kMega;  // of a long run with one line per step
+// Open files of a process: programs, libraries and strangers at its door; and connections that it keeps to each rank.
+constexpr uint64_t kFiles = 256;
+
+// Rank 0 keeps the control plane's. Open MPI's non-blocking collectives send from every rank to every other one, over
+// TCP unless the hosts share a faster network.
+uint64_t files_wanted(const HostNeeds& needs) {
+  const auto ranks = static_cast<uint64_t>(needs.ranks);
+  return kFiles + (needs.serves ? ranks : 0) + (needs.several_hosts && !needs.gpus ? ranks : 0);
+}
 
 std::string bytes_text(uint64_t bytes) {
   const auto value = static_cast<double>(bytes);
@@ -104,10 +113,12 @@ class Judge {
   }
 
   void open_files() {
-    const uint64_t wanted = kFiles + kPerRank * static_cast<uint64_t>(needs_.ranks);
+    const uint64_t wanted = files_wanted(needs_);
     add(facts_.open_files < wanted ? Level::error : Level::fine,
-        fmt::format("{} files may be open at once; {} ranks need {}", facts_.open_files, needs_.ranks, wanted),
-        fmt::format("ulimit -n {} before the start, or \"nofile\" in /etc/security/limits.conf", wanted));
+        fmt::format("{} files may be open at once (hard limit); a process of {} ranks needs {} here", facts_.open_files,
+                    needs_.ranks, wanted),
+        "raise \"nofile\" in /etc/security/limits.conf, or LimitNOFILE of the service that starts jobs (containers: "
+        "--ulimit nofile)");
   }
 
   void disk() {
@@ -125,12 +136,14 @@ class Judge {
   }
 
   void data() {
-    for (const DataFile& file : facts_.data_files)
-      if (!file.problem.empty())
-        add(Level::error, fmt::format("data file {} cannot be read ({}); every rank reads it", file.path, file.problem),
-            "copy it to this host, or give a path on a shared file system");
-    if (findings_.empty() || findings_.back().level != Level::error)
-      add(Level::fine, fmt::format("{} data files can be read", facts_.data_files.size()), "");
+    bool all = true;
+    for (const DataFile& file : facts_.data_files) {
+      if (file.problem.empty()) continue;
+      all = false;
+      add(Level::error, fmt::format("data file {} cannot be read ({}); every rank reads it", file.path, file.problem),
+          "copy it to this host, or give a path on a shared file system");
+    }
+    if (all) add(Level::fine, fmt::format("{} data files can be read", facts_.data_files.size()), "");
   }
 
   void gpus() {
@@ -170,7 +183,8 @@ HostFacts look_at_host(const HostNeeds& needs) {
   }
   const rlimit locked = limit_of(RLIMIT_MEMLOCK);
   if (locked.rlim_cur != RLIM_INFINITY) facts.locked_memory = locked.rlim_cur;
-  facts.open_files = limit_of(RLIMIT_NOFILE).rlim_cur;
+  allow_open_files(files_wanted(needs));
+  facts.open_files = limit_of(RLIMIT_NOFILE).rlim_max;
   if (const auto space = space_of(needs.folder)) facts.disk_free = space->free;
   if (!needs.checkpoint.empty())
     if (const auto space = space_of(needs.checkpoint)) facts.checkpoint_free = space->free;

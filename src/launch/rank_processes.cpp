@@ -2,15 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "timetrial/launch/rank_processes.h"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <fmt/core.h>
 
-#include <cerrno>
-#include <cstring>
-#include <random>
-
-#include "timetrial/base/error.h"
 #include "timetrial/launch/worker_process.h"
 
 namespace timetrial::launch {
@@ -31,32 +24,6 @@ Variables variables_of(const ProcessStart& start, const std::string& rank) {
 }
 
 }  // namespace
-
-ReservedPort::ReservedPort() {
-  // Bound and never listening: the system gives the port to nobody else, while a socket that also says SO_REUSEADDR,
-  // as rank 0's does, may be bound to it and listen.
-  socket_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const int yes = 1;
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_ANY);
-  socklen_t size = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (socket_ < 0 || setsockopt(socket_, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
-      bind(socket_, generic, size) != 0 || getsockname(socket_, generic, &size) != 0) {
-    const int why = errno;
-    if (socket_ >= 0) close(socket_);
-    throw Error(fmt::format("no TCP port can be had for the ranks to meet ({})", std::strerror(why)));
-  }
-  number_ = ntohs(address.sin_port);
-}
-
-ReservedPort::~ReservedPort() { close(socket_); }
-
-std::string new_run_id() {
-  std::random_device entropy;
-  return fmt::format("timetrial {:08x}{:08x}", entropy(), entropy());
-}
 
 std::string rank_log_path(const std::string& folder, int rank) {
   return fmt::format("{}/ranks/rank_{}.log", folder, rank);

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "launch/beginnings.h"
+
 namespace timetrial::launch {
 
 namespace {
@@ -32,11 +34,6 @@ constexpr std::string_view kPlaces[] = {"TIMETRIAL_RANK",
                                         "SLURM_TASK_PID",
                                         "SLURM_GTIDS",
                                         "SLURM_TOPOLOGY_ADDR"};
-
-bool begins_with_one_of(std::string_view name, const auto& beginnings) {
-  return std::any_of(std::begin(beginnings), std::end(beginnings),
-                     [&](std::string_view beginning) { return name.starts_with(beginning); });
-}
 
 // Word by word, so that OMP_MONKEY is no key.
 bool is_secret(std::string_view name) {

@@ -53,6 +53,16 @@ RankStart start_from(const std::string& text) {
   return start;
 }
 
+RankStart brief(const RankStart& start) {
+  std::string of_ranks, of_hosts;
+  bool looks = false;
+  for (const StartFact& fact : start.facts) {
+    (fact.of_host ? of_hosts : of_ranks) += Json{fact.what, fact.value}.dump();
+    looks = looks || (fact.of_host && !fact.value.empty());
+  }
+  return {.host = "", .facts = {{"ranks", hash_text(of_ranks)}, {"hosts", looks ? hash_text(of_hosts) : ""}}};
+}
+
 StartDifference start_difference(const std::vector<RankStart>& all) {
   for (size_t number = 0; number < all.front().facts.size(); ++number) {
     const std::string& what = all.front().facts[number].what;

@@ -7,9 +7,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <string_view>
 
+#include "launch/beginnings.h"
+#include "launch/exec.h"
 #include "timetrial/base/error.h"
 #include "timetrial/launch/worker_process.h"
 
@@ -22,11 +23,6 @@ constexpr std::string_view kHandedOn[] = {"NCCL_", "OMP_",      "GOMP_", "DNNL_"
 // What mpirun and our own launcher say to one process alone; a rank that inherited it would take another's place.
 constexpr std::string_view kPlaces[] = {"OMPI_MCA_ess_",  "OMPI_MCA_orte_", "OMPI_MCA_pmix",
                                         "TIMETRIAL_RANK", "TIMETRIAL_SIZE", "TIMETRIAL_LOCAL_"};
-
-bool begins_with_one_of(std::string_view name, const auto& beginnings) {
-  return std::any_of(std::begin(beginnings), std::end(beginnings),
-                     [&](std::string_view beginning) { return name.starts_with(beginning); });
-}
 
 // Threads of a rank are bound by the rank itself, which knows its neighbours and its device.
 StartLine mpirun_line(const StartRequest& request) {
@@ -114,16 +110,9 @@ std::string text_of(const StartLine& line) {
 }
 
 void become(const StartLine& line) {
-  std::vector<char*> pointers;
-  for (const std::string& argument : line.arguments) pointers.push_back(const_cast<char*>(argument.c_str()));
-  pointers.push_back(nullptr);
   for (const auto& [name, value] : line.variables) setenv(name.c_str(), value.c_str(), /*overwrite=*/1);
-  execvp(pointers[0], pointers.data());
-  const bool missing = errno == ENOENT;
-  throw UserError(fmt::format("{} cannot be started ({}){}", line.arguments[0], std::strerror(errno),
-                              missing && line.arguments[0] == "mpirun"
-                                  ? "; install Open MPI (Debian: openmpi-bin), or leave --launcher mpirun out"
-                                  : ""));
+  execvp(line.arguments[0].c_str(), pointers_to(line.arguments).data());
+  throw cannot_start(line.arguments[0], errno);
 }
 
 }  // namespace timetrial::launch

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <string_view>
 
 #include "launch/child.h"
 #include "timetrial/base/clock.h"
@@ -27,6 +28,7 @@ namespace {
 
 constexpr size_t kKept = 64 << 10;  // bytes of output that wait for a folder
 constexpr int kLook = 250;          // milliseconds between two looks at the deadlines
+constexpr std::string_view kOwn = "timetrial: ";
 
 sigset_t watched() {
   sigset_t set;
@@ -69,30 +71,34 @@ struct Running {
   bool alive = true;
   Exit exit = {};
   std::string waiting = {};  // output without a folder yet
+  std::string line = {};     // its last one, without an end so far
 };
 
-// Lines of `text` that begin as this project's own errors do.
-std::string own_lines(const std::string& text) {
+// Takes the whole lines from `text`; those of them that begin as this project's own errors do.
+std::string take_own_lines(std::string& text) {
   std::string found;
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    if (text.compare(begin, 11, "timetrial: ") == 0) found += text.substr(begin, end - begin) + '\n';
-    begin = end + 1;
-  }
+  size_t begin = 0;
+  for (size_t end = 0; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1)
+    if (text.compare(begin, kOwn.size(), kOwn) == 0) found += text.substr(begin, end + 1 - begin);
+  text.erase(0, begin);
   return found;
 }
 
 class Watch {
  public:
   explicit Watch(const Supervision& wanted) : wanted_(wanted) {
+    running_.reserve(wanted.programs.size());
     for (const Program& program : wanted.programs) {
       try {
         running_.push_back({.program = &program,
                             .child = start_child(program.arguments, program.variables,
                                                  program.output.empty() ? Speaks::freely : Speaks::into_pipe)});
-      } catch (const UserError&) {
+      } catch (...) {
         send(SIGKILL, true);
-        for (const Running& one : running_) waitpid(one.child.pid, nullptr, 0);
+        for (const Running& one : running_) {
+          waitpid(one.child.pid, nullptr, 0);
+          if (one.child.pipe >= 0) close(one.child.pipe);
+        }
         throw;
       }
     }
@@ -112,6 +118,7 @@ class Watch {
       while (hear(one)) {
       }
       put_away(one);
+      if (!one.line.empty()) say(one, "\n");
       one.exit.unplaced = std::move(one.waiting);
       if (one.child.pipe >= 0) close(one.child.pipe);
       endings_.exits.push_back(one.exit);
@@ -144,12 +151,18 @@ class Watch {
       return false;
     }
     const std::string heard(text.data(), static_cast<size_t>(count));
-    one.exit.said += own_lines(heard);
+    say(one, heard);
     one.waiting += heard;
     put_away(one);
     if (one.waiting.size() > kKept) one.waiting.erase(0, one.waiting.size() - kKept);
-    if (one.exit.said.size() > kKept) one.exit.said.erase(0, one.exit.said.size() - kKept);
     return true;
+  }
+
+  static void say(Running& one, const std::string& heard) {
+    one.line += heard;
+    one.exit.said += take_own_lines(one.line);
+    if (one.line.size() > kKept) one.line.resize(kKept);  // its beginning tells whose it is
+    if (one.exit.said.size() > kKept) one.exit.said.erase(0, one.exit.said.size() - kKept);
   }
 
   // Into the program's file, when there is a folder for it.

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "launch/exec.h"
 #include "timetrial/base/error.h"
 
 namespace timetrial::launch {
@@ -57,12 +58,9 @@ std::string command_line(const std::vector<std::string>& arguments) {
 void default_spin_count() { setenv("GOMP_SPINCOUNT", kSpinCount, /*overwrite=*/0); }
 
 void become(const std::vector<std::string>& arguments) {
-  std::vector<char*> pointers;
-  for (const std::string& argument : arguments) pointers.push_back(const_cast<char*>(argument.c_str()));
-  pointers.push_back(nullptr);
   default_spin_count();
-  execv(pointers[0], pointers.data());
-  throw UserError(fmt::format("{} cannot be started ({})", arguments[0], std::strerror(errno)));
+  execv(arguments[0].c_str(), pointers_to(arguments).data());
+  throw cannot_start(arguments[0], errno);
 }
 
 }  // namespace timetrial::launch

@@ -67,6 +67,11 @@ std::optional<double> evaluate_all(Executor& executor, DataProvider& data, int64
   return sum / static_cast<double>(total * sequence_length);
 }
 
+int agreed_signal(Executor& executor, const std::atomic<int>& interrupt) {
+  const std::vector<double> all = executor.over_ranks({static_cast<double>(interrupt.load())}, "signals");
+  return static_cast<int>(*std::max_element(all.begin(), all.end()));
+}
+
 Trainer::Trainer(const RunConfig& config, Executor& executor, DataProvider& data, RunLog& log, Reporter& reporter,
                  const std::atomic<int>& interrupt)
     : config_(config),
@@ -113,8 +118,7 @@ RunResult Trainer::run() {
 
 // Before training the ranks can wait for each other: the largest number, so that one rank's signal stops all.
 int Trainer::agreed_signal() {
-  for (const double signal : executor_.over_ranks({static_cast<double>(interrupt_.load())}, "signals"))
-    signal_ = std::max(signal_, static_cast<int>(signal));
+  signal_ = std::max(signal_, timetrial::agreed_signal(executor_, interrupt_));
   return signal_;
 }
 

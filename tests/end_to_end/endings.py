@@ -1,5 +1,5 @@
-"""Ranks that go: killed, stopped, failing, out of memory, out of step, asked to end. All others end within the deadline, one line names the
-one, the log is closed.
+"""Ranks that go: killed, stopped, failing, out of memory, out of step, asked to end. All others end in time, one line names the one, the log is
+closed. TIMETRIAL_ENDINGS says how often the first six are tried.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -18,6 +18,8 @@ MPI = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIR
            OMPI_MCA_mpi_yield_when_idle="1")
 RANKS = 4
 DEADLINE = 5  # seconds; of heartbeats and collectives here
+# Seconds on a loaded machine until all have ended: when a rank's end is seen at once, and when it takes a deadline to tell.
+SOON, LATE = 2 * DEADLINE, DEADLINE + 20
 TIMES = int(os.environ.get("TIMETRIAL_ENDINGS", "3"))
 
 
@@ -75,9 +77,8 @@ class Endings(Case):
         return pids[rank], lines, folder / "result_0.txt", seconds
 
     def fail_one(self, failure, rank, call, name):
-        """One rank does something else in a call of its data group: the lines of the program, the log, the seconds all took."""
+        """One rank does something else in a call of its data group: the line of the program, the log."""
         folder = self.folder / name
-        started = time.monotonic()
         process = self.start(folder, name, ("run_failing_rank", failure, rank, call))
         try:
             _, errors = process.communicate(timeout=120)
@@ -86,19 +87,25 @@ class Endings(Case):
         self.assertNotEqual(process.returncode, 0)
         lines = [line for line in errors.splitlines() if line.startswith("timetrial: ")]
         self.assertEqual(len(lines), 1, errors)
-        return lines[0], folder / "result_0.txt", time.monotonic() - started
+        return lines[0], folder / "result_0.txt"
 
-    def assert_aborted(self, log):
-        last = records(log)[-1]
+    def assert_aborted(self, log, seconds=None):
+        """Closed as aborted, within these seconds of the last step that all ranks made."""
+        found = records(log)
+        last = found[-1]
         self.assertEqual((last["key"], last["metadata"]["status"]), ("run_stop", "aborted"))
+        if seconds is not None:
+            step = max(record["time_ms"] for record in found if record["key"] == "tracked_stats")
+            self.assertLess(last["time_ms"] - step, 1000 * seconds)
 
     def test_killed(self):
         for i in range(TIMES):
             rank = 1 + i % (RANKS - 1)
-            pid, lines, log, _ = self.end_one(signal.SIGKILL, rank, f"killed{i}")
+            pid, lines, log, seconds = self.end_one(signal.SIGKILL, rank, f"killed{i}")
             self.assertEqual(len(lines), 1, lines)
             self.assertIn(f"rank {rank} on host ", lines[0])
             self.assertIn(f"(pid {pid}) ended without a word", lines[0])
+            self.assertLess(seconds, SOON)
             self.assert_aborted(log)
 
     def test_stopped(self):
@@ -108,38 +115,38 @@ class Endings(Case):
             self.assertEqual(len(lines), 1, lines)
             self.assertIn(f"rank {rank} on host ", lines[0])
             self.assertIn(f"(pid {pid}) has been silent for ", lines[0])
-            self.assertLess(seconds, DEADLINE + 20)
+            self.assertLess(seconds, LATE)
             self.assert_aborted(log)
 
     def test_throwing(self):
         for i in range(TIMES):
             rank = i % RANKS
-            line, log, _ = self.fail_one("throws", rank, call_of(i), f"throws{i}")
+            line, log = self.fail_one("throws", rank, call_of(i), f"throws{i}")
             self.assertRegex(line, f"rank {rank} on host .* failed in training, step [0-9]+, .*a sensor melted")
             self.assertIn("waited in ", line)
-            self.assert_aborted(log)
+            self.assert_aborted(log, SOON)
 
     def test_out_of_memory(self):
         for i in range(TIMES):
             rank = i % RANKS
-            line, log, _ = self.fail_one("memory", rank, call_of(i), f"memory{i}")
+            line, log = self.fail_one("memory", rank, call_of(i), f"memory{i}")
             self.assertRegex(line, f"rank {rank} on host .* (no memory is left|ended without a word)")
             if rank != 0:  # with no memory rank 0 may not get to it
-                self.assert_aborted(log)
+                self.assert_aborted(log, SOON)
 
     def test_skipping(self):
         for i in range(TIMES):
             rank = i % RANKS
-            line, log, _ = self.fail_one("skips", rank, call_of(i), f"skips{i}")
+            line, log = self.fail_one("skips", rank, call_of(i), f"skips{i}")
             self.assertRegex(line, f"rank {rank} is out of step: .*; ranks .* waited in|data: rank {rank} calls .* where ranks .* call ")
-            self.assert_aborted(log)
+            self.assert_aborted(log, LATE)
 
     def test_another_size(self):
         for i in range(TIMES):
             rank = i % RANKS
-            line, log, _ = self.fail_one("size", rank, call_of(i), f"size{i}")
+            line, log = self.fail_one("size", rank, call_of(i), f"size{i}")
             self.assertRegex(line, f"rank {rank} is out of step: .*; ranks .* waited in|data: rank {rank} calls .* of 7 f32 .* where ranks .* call ")
-            self.assert_aborted(log)
+            self.assert_aborted(log, LATE)
 
     def test_other_configuration(self):
         """Ranks that were started with different settings do not begin, and the key that differs is named."""
@@ -164,7 +171,7 @@ class Endings(Case):
         self.assertIn("unfinished: no run_stop", run("check", log).stdout)
 
     def test_asked_to_end(self):
-        """SIGTERM at mpirun, as a scheduler with grace sends it: every rank ends in order and the log is closed."""
+        """SIGTERM at every rank, as a scheduler with grace sends it: all end in order and the log is closed."""
         folder = self.folder / "asked"
         process = self.start(folder, "asked")
         try:

@@ -3,6 +3,7 @@
 #include "timetrial/launch/host_check.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -75,10 +76,27 @@ TEST(JudgeHost, LockedMemoryMattersBetweenHosts) {
 
 TEST(JudgeHost, FewOpenFiles) {
   HostFacts facts = sound();
-  facts.open_files = 288;
+  facts.open_files = 255;
+  EXPECT_EQ(wrong(facts).find("error: host n1: 255 files may be open at once (hard limit); a process of 16 ranks needs "
+                              "256 here: raise \"nofile\""),
+            0u)
+      << wrong(facts);
+  facts.open_files = 256;
   EXPECT_EQ(wrong(facts), "");
-  facts.open_files = 287;
-  EXPECT_EQ(wrong(facts).find("error: host n1: 287 files may be open at once; 16 ranks need 288: ulimit -n 288"), 0u);
+}
+
+TEST(JudgeHost, ConnectionsCountWhereTheyAre) {
+  HostFacts facts = sound();
+  HostNeeds needs = kEightGpus;
+  needs.ranks = 8192;
+  facts.open_files = 256;
+  EXPECT_EQ(wrong(facts, needs), "") << "rank 0 is elsewhere";
+  needs.serves = true;
+  EXPECT_NE(wrong(facts, needs).find("a process of 8192 ranks needs 8448 here"), std::string::npos);
+  facts.open_files = 8448;
+  EXPECT_EQ(wrong(facts, needs), "");
+  needs.gpus = false;  // MPI's, too
+  EXPECT_NE(wrong(facts, needs).find("a process of 8192 ranks needs 16640 here"), std::string::npos);
 }
 
 TEST(JudgeHost, FullDisk) {
@@ -101,6 +119,15 @@ TEST(JudgeHost, DataThatIsNotThere) {
             "host, or give a path on a shared file system\n");
 }
 
+TEST(JudgeHost, DataCountsWhateverElseIsWrong) {
+  HostFacts facts = sound();
+  facts.checkpoint_free = 0;  // the finding before
+  const auto findings = judge_host(facts, kEightGpus);
+  EXPECT_TRUE(std::any_of(findings.begin(), findings.end(), [](const Finding& finding) {
+    return finding.level == Level::fine && finding.text == "host n1: 1 data files can be read";
+  }));
+}
+
 TEST(JudgeHost, GpusThatOthersUseOrThatAreSlow) {
   HostFacts facts = sound();
   facts.gpus = {{"cuda:0", 1, {}}, {"cuda:1", 0, {"power cap", "sync boost"}}};
@@ -121,11 +148,26 @@ TEST(LookAtHost, ReadsThisOne) {
   const HostFacts facts = look_at_host({.folder = TIMETRIAL_SOURCE_DIR "/not/there/yet",
                                         .data_files = {TIMETRIAL_SOURCE_DIR "/LICENSE", "/nowhere.idx"}});
   EXPECT_FALSE(facts.host.empty());
-  EXPECT_GT(facts.open_files, 0u);
   EXPECT_GT(facts.disk_free.value_or(0), 0u);
   ASSERT_EQ(facts.data_files.size(), 2u);
   EXPECT_EQ(facts.data_files[0].problem, "");
   EXPECT_EQ(facts.data_files[1].problem, "No such file or directory");
+}
+
+// The soft limit is the process's own to raise; 1,024 of them would refuse a run of 1,024 ranks.
+TEST(LookAtHost, AllowsItselfFilesForEveryRank) {
+  rlimit before{}, after{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  if (before.rlim_max < 2000) GTEST_SKIP() << "the hard limit is " << before.rlim_max;
+  const rlimit few{.rlim_cur = 1024, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  const HostNeeds needs{.ranks = 1024, .serves = true};
+  const HostFacts facts = look_at_host(needs);
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &after), 0);
+  EXPECT_EQ(after.rlim_cur, 1280u);
+  EXPECT_EQ(facts.open_files, before.rlim_max);
+  for (const Finding& finding : judge_host(facts, needs)) EXPECT_NE(finding.level, Level::error) << finding.text;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 }  // namespace

@@ -46,6 +46,28 @@ TEST(SameStart, OtherFactsAreABug) {
   EXPECT_THROW(start_difference(all), Error);
 }
 
+// Facts of ranks and of hosts; data.idx is looked at where `data` is not empty.
+RankStart start_of(const std::string& program, const std::string& data) {
+  return {.host = "n1",
+          .facts = {{"program", program}, {"MPI", "4"}, {"data.idx", data, true}, {"data.bin", data, true}}};
+}
+
+bool agree_in_brief(const std::vector<RankStart>& all) {
+  std::vector<RankStart> briefs;
+  for (const RankStart& start : all) briefs.push_back(brief(start));
+  return start_difference(briefs).what.empty();
+}
+
+TEST(SameStart, AgreesInBriefWhereItAgrees) {
+  EXPECT_TRUE(agree_in_brief({start_of("a", "x"), start_of("a", ""), start_of("a", "x")}));
+  EXPECT_FALSE(agree_in_brief({start_of("a", "x"), start_of("b", "")}));
+  EXPECT_FALSE(agree_in_brief({start_of("a", "x"), start_of("a", ""), start_of("a", "y")}));
+  EXPECT_LT(text_of(brief(start_of(std::string(1000, 'a'), "x"))).size(), 128U);
+  RankStart moved = start_of("a", "x");
+  std::swap(moved.facts[0].value, moved.facts[1].value);
+  EXPECT_FALSE(agree_in_brief({start_of("a", "x"), moved})) << "the same values under other names";
+}
+
 TEST(SameStart, TravelsAsText) {
   const RankStart start{.host = "n\"1", .facts = {{"program", "ab"}, {"ü.idx", ""}}};
   const RankStart back = start_from(text_of(start));

@@ -14,7 +14,7 @@ namespace timetrial::comm {
 
 struct ControlSettings {
   RankFacts rank;
-  Address address;             // where rank 0 listens
+  Address address;             // where rank 0 listens; a name, or an IPv4 or IPv6 address
   std::string run_id;          // processes with another one are turned away
   int listener = -1;           // on rank 0: a socket that listens already and becomes the control plane's; -1: bind one
   double init_deadline = 600;  // seconds until all ranks must have come
@@ -38,8 +38,9 @@ struct ControlCost {
 // while a collective or a device hangs. Members may be called from any thread, collective ones from one at a time.
 class ControlPlane {
  public:
-  // Collective: returns when all ranks are connected. Throws CommError within init_deadline, naming the ranks that did
-  // not come, or two that claim one rank, or sizes that differ; UserError when rank 0 cannot listen there.
+  // Collective: returns when all ranks are connected. Throws CommError when rank 0 cannot be reached within
+  // init_deadline, or, init_deadline after rank 0's start, naming the ranks that did not come; or two that claim one
+  // rank, or sizes that differ; UserError when rank 0 cannot listen there.
   explicit ControlPlane(ControlSettings settings);
   ~ControlPlane();
   ControlPlane(const ControlPlane&) = delete;
@@ -52,13 +53,11 @@ class ControlPlane {
   int local_size() const;
 
   // Collective: everybody's bytes in rank order. `purpose` is named when somebody does not come within `deadline`
-  // seconds, or comes with another purpose; all ranks then throw CommError.
+  // seconds, or comes with another purpose; all ranks then throw CommError. So they do when all texts together are more
+  // than a message holds, 64 MiB; a text that is too long by itself throws Error. Rank 0 sends every text to every
+  // rank, so the bytes that leave its host grow with the square of the ranks: docs/launching.md.
   std::vector<std::string> all_gather(const std::string& mine, const std::string& purpose, double deadline);
   void barrier(const std::string& purpose, double deadline) { all_gather("", purpose, deadline); }
-  // Bytes under a key, kept by rank 0 for the whole run. A second put of a key is an error of the program.
-  void put(const std::string& key, const std::string& value);
-  // Waits until somebody has put the key; throws CommError naming it after `deadline` seconds.
-  std::string get(const std::string& key, double deadline);
 
   // Seconds that rank 0's clock is ahead of this host's, from the quickest of a few exchanges.
   double clock_offset();

@@ -15,6 +15,7 @@ struct HostNeeds {
   int local_ranks = 1;  // processes on this host
   bool gpus = false;    // ranks compute on GPUs
   bool several_hosts = false;
+  bool serves = false;          // rank 0 is on this host and has a connection to every rank
   std::string folder = {};      // of the run; it need not be there yet
   std::string checkpoint = {};  // folder for the weights at the end; empty: none
   uint64_t checkpoint_bytes = 0;
@@ -37,14 +38,15 @@ struct HostFacts {
   std::string host;
   std::optional<uint64_t> shared_memory, shared_memory_free;  // bytes of /dev/shm
   std::optional<uint64_t> locked_memory;                      // bytes a process may lock; none: no limit
-  uint64_t open_files = 0;                                    // that a process may have
+  uint64_t open_files = 0;                                    // that a process may allow itself
   std::optional<uint64_t> disk_free, checkpoint_free;         // bytes where these folders are or would be
   std::vector<DataFile> data_files;
   std::string governor, frequency_driver;  // of the first core
   std::vector<GpuUse> gpus;
 };
 
-// GPUs are left to the caller.
+// GPUs are left to the caller. Allows this process the open files that the needs are about, as far as its hard limit
+// goes.
 HostFacts look_at_host(const HostNeeds& needs);
 
 enum class Level { fine, warning, error };  // warning: the run will be slower, or may fail; error: it will fail

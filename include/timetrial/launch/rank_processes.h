@@ -5,23 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "timetrial/comm/rendezvous.h"
 #include "timetrial/launch/supervisor.h"
 
 namespace timetrial::launch {
 
-// A TCP port on which nothing listens, kept from others as long as this lives; rank 0 can listen on it meanwhile.
-class ReservedPort {
- public:
-  // Throws Error when the system gives none.
-  ReservedPort();
-  ~ReservedPort();
-  ReservedPort(const ReservedPort&) = delete;
-  ReservedPort& operator=(const ReservedPort&) = delete;
-  int number() const { return number_; }
-
- private:
-  int socket_ = -1, number_ = 0;
-};
+using comm::new_run_id;
+using comm::ReservedPort;
 
 struct ProcessStart {
   std::vector<std::string> worker;  // its path and arguments
@@ -30,9 +20,6 @@ struct ProcessStart {
   std::string run_id;               // what tells this start from others
   std::string folder;               // of the run: ranks/rank_<n>.log in it takes what other ranks than 0 print
 };
-
-// A name that no other start has.
-std::string new_run_id();
 
 // One program per rank with TIMETRIAL_RANK, _SIZE, _LOCAL_RANK, _LOCAL_SIZE, _RENDEZVOUS and _RUN_ID. Rank 0 speaks to
 // the user, the others into their log files.

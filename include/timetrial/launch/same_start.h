@@ -10,8 +10,9 @@
 namespace timetrial::launch {
 
 struct StartFact {
-  std::string what;   // "program", "configuration", "PREFIX.idx"; the same facts in the same order on every rank
-  std::string value;  // empty: this rank does not look, because another one of its host does
+  std::string what;      // "program", "configuration", "PREFIX.idx"; the same facts in the same order on every rank
+  std::string value;     // empty: this rank does not look, because another one of its host does
+  bool of_host = false;  // one rank of each host looks for all of them
 };
 
 struct RankStart {
@@ -22,6 +23,9 @@ struct RankStart {
 // One rank's facts as bytes for the others. start_from throws Error for other bytes.
 std::string text_of(const RankStart& start);
 RankStart start_from(const std::string& text);
+
+// The same as a few bytes: the start's two kinds of facts as one hash each. Ranks agree when these starts do.
+RankStart brief(const RankStart& start);
 
 struct StartDifference {
   std::string what;            // the first fact in which ranks differ

@@ -49,7 +49,7 @@ struct Endings {
 // get SIGTERM when this process is killed. SIGINT, SIGTERM and SIGHUP are handed on; the third one kills. When a
 // program fails the others have `grace` seconds, then SIGTERM, then SIGKILL. Blocks these signals and SIGCHLD in the
 // calling thread meanwhile; call it from the one thread of a process. Throws UserError when a program cannot be
-// started; the others are then gone.
+// started, Error when the system is out of pipes or memory; the others are then gone.
 Endings supervise(const Supervision& supervision);
 
 // Runs one program to its end; what it prints on stdout. Its stderr is this process's. Throws UserError when it cannot

@@ -41,6 +41,9 @@ struct RunResult {
 std::optional<double> evaluate_all(Executor& executor, DataProvider& data, int64_t sequence_length,
                                    const std::atomic<int>& interrupt);
 
+// Collective: the largest number of a signal that any rank has; 0: none has.
+int agreed_signal(Executor& executor, const std::atomic<int>& interrupt);
+
 // One rank's run; every rank has a Trainer, and all come to the same decisions. Everything it needs is made by the
 // caller before the clock starts; see apps/train_run.cpp.
 class Trainer {
