@@ -53,7 +53,7 @@ size_t training_bytes(const IndexedDataSpec& spec) {
 size_t planned_data_bytes(const IndexedDataSpec& spec) {
   size_t bytes = spec.training_samples > 0 ? training_bytes(spec) : 0;
   if (spec.evaluation_samples == 0) return bytes;
-  const Planned planned = plan_file(spec.validation_prefix, spec.sequence_length, spec.evaluation_samples,
+  const Planned planned = plan_file(spec.validation_prefix, spec.sequence_length, spec.ordered_validation_samples(),
                                     spec.evaluation_order != EvaluationOrder::file);
   bytes += planned.bytes;
   return spec.evaluation_order == EvaluationOrder::cyclic

@@ -65,7 +65,8 @@ IndexedDataProvider::IndexedDataProvider(const IndexedDataSpec& spec) : spec_(sp
                     "fewer samples or a shorter sequence",
                     available, spec.sequence_length, spec.evaluation_samples));
   }
-  validation_.order = order_of(*validation_.tokens, spec, std::max(spec.evaluation_samples, samples), !in_file_order);
+  validation_.order = order_of(*validation_.tokens, spec, spec.ordered_validation_samples(),
+                               spec.evaluation_order != EvaluationOrder::file);
 }
 
 void IndexedDataProvider::open_training() {
