@@ -95,7 +95,7 @@ if $all; then
   # The parts with threads of our own: prefetch and encoding, log writer, progress, signals, whole runs. OpenMP's library is not
   # built for this sanitizer, which then takes its barriers for none; so the runs have one thread per rank here.
   build_preset tsan test_data test_mllog test_train timetrial timetrial-worker
-  OMP_NUM_THREADS=1 TIMETRIAL_TEST_THREADS=1 TSAN_OPTIONS=halt_on_error=1 run_tests tsan -L '^(data|mllog|train|threads)$'
+  OMP_NUM_THREADS=1 TIMETRIAL_TEST_THREADS=1 TIMETRIAL_KILLS=3 TSAN_OPTIONS=halt_on_error=1 run_tests tsan -L '^(data|mllog|train|threads)$'
 
   say "fuzzing, ${TIMETRIAL_FUZZ_SECONDS:-60} s per reader"
   "$root/scripts/fuzz.sh" "${TIMETRIAL_FUZZ_SECONDS:-60}" || failed=$((failed + 1))
