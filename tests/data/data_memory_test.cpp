@@ -3,6 +3,9 @@
 #include "timetrial/data/data_memory.h"
 
 #include <malloc.h>
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#include <sanitizer/allocator_interface.h>
+#endif
 
 #include "data/token_files.h"
 #include "timetrial/base/error.h"
@@ -13,8 +16,12 @@ namespace {
 
 // Bytes that the program holds of the heap, in arenas and in mappings of their own.
 size_t held() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return ::__sanitizer_get_current_allocated_bytes();  // sanitizers have a heap of their own
+#else
   const struct mallinfo2 info = ::mallinfo2();
   return info.uordblks + info.hblkhd;
+#endif
 }
 
 class DataMemory : public testing::Folder {

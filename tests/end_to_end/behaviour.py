@@ -155,6 +155,24 @@ class Runs(Case):
         self.assertIs(json.loads(run("plan", config, "--set", "train.micro_batch=1000000", "--set", "train.global_batch=1000000",
                                      "--json").stdout)["fits_this_machine"], False)
 
+    def test_a_sample_order_that_does_not_fit_is_refused(self):
+        """It is made for all steps, in host memory, and grows with them alone."""
+        config = self.tiny_config(train__max_steps=20)
+        plan = json.loads(run("plan", config, "--json").stdout)
+        self.assertEqual(plan["bytes_per_rank"]["data index and sample order"], plan["data_bytes_per_rank"])
+        longer = json.loads(run("plan", config, "--json", "--set", "train.max_steps=1000020").stdout)
+        added = longer["data_bytes_per_rank"] - plan["data_bytes_per_rank"]
+        self.assertGreater(added, 16 * 8 * 1000000)  # of each sample its place and its turn; documents besides
+        self.assertLess(added, 30 * 8 * 1000000)
+        self.assertIs(longer["fits_this_machine"], True)
+        done = run("run", config, "--set", "train.max_steps=2000000000")
+        self.assert_one_line_error(done, "the order of samples of 2000000000 steps needs", "lower train.max_steps")
+        self.assertFalse((self.folder / "run").exists())
+        self.assertIs(json.loads(run("plan", config, "--json", "--set", "train.max_steps=2000000000").stdout)
+                      ["fits_this_machine"], False)
+        nowhere = json.loads(run("plan", config, "--json", "--set", "data.train=nowhere").stdout)
+        self.assertIsNone(nowhere["data_bytes_per_rank"])
+
     def test_seed_0_draws_one_and_logs_it(self):
         config = self.tiny_config(train__seed=0, train__max_steps=5)
         seeds = []

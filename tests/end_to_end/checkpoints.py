@@ -314,6 +314,10 @@ class Gate(Case):
                 self.assertIn(f"Warning: a batch of {above} is above {largest}, the largest with a reference", done.stdout)
             done = run("plan", self.config(workload, train__global_batch=above), "--set", "submission.division=open")
             self.assertNotIn("Warning", done.stdout)
+        # The run itself says so too, before what stops this one: there is no data.
+        done = run("run", self.config("gpt_oss_20b", train__global_batch=66))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("warning: a batch of 66 is above 64", done.stderr)
 
 
 class SmallLlama(Case):
