@@ -69,8 +69,8 @@ Rank prepare(RunConfig config, const Workload& workload, const RunOptions& optio
         compare_clocks(bootstrap)})
     if (warning) rank.warnings.push_back(*warning);
   rank.device = device_of(config, bootstrap.local_rank());
-  if (config.train.seed == 0)
-    config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
+  rank.seed_drawn = config.train.seed == 0;
+  if (rank.seed_drawn) config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
   if (config.submission.platform.empty()) config.submission.platform = bootstrap.all_gather(processor_name()).front();
   for (const std::string& line : check_hosts(config, options.environment, bootstrap, rank.device))
     rank.warnings.push_back(line);
@@ -96,7 +96,8 @@ Rank prepare(RunConfig config, const Workload& workload, const RunOptions& optio
   return rank;
 }
 
-std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches, comm::Bootstrap& bootstrap, RankLog& own) {
+std::unique_ptr<RunLog> start_log(const Rank& rank, const RunOptions& options, comm::Bootstrap& bootstrap,
+                                  RankLog& own) {
   const Json environment = gather_environment(bootstrap);
   const std::string& folder = rank.config.output.folder;
   if (rank.first) make_output_folder(rank.config);
@@ -104,8 +105,9 @@ std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches, comm::Boo
   own.open(folder);
   if (!rank.first) return std::make_unique<RunLog>();
   auto log = std::make_unique<RunLog>(rank.config);
-  log->init_start(clear_caches);
+  log->init_start(options.clear_caches || options.caches_cleared);
   log->configuration(rank.config, rank.data->training_samples());
+  log->seed_drawn(rank.seed_drawn);
   for (const std::string& warning : rank.warnings) log->warning(warning);
   log->environment(write_environment(environment, folder), static_cast<int64_t>(environment["rank_0"].size()),
                    static_cast<int64_t>(environment["differences"].size()));
