@@ -21,7 +21,7 @@ int evaluate_rank(const RunConfig& asked, const Workload& workload, const RunOpt
                   const std::atomic<int>& interrupt, comm::Bootstrap& bootstrap, RankLog& own) {
   Rank rank = prepare(asked, workload, options, bootstrap, own);
   const RunConfig& config = rank.config;
-  const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches, bootstrap, own);
+  const std::unique_ptr<RunLog> log = start_log(rank, options, bootstrap, own);
   const ComputeDevice compute = look_at(rank.device);
   log_device(compute, *log);
   own.say(describe(rank.device, compute));

@@ -82,8 +82,8 @@ Rank prepare(RunConfig config, const Workload& workload, const RunOptions& optio
         compare_clocks(bootstrap)})
     if (warning) rank.warnings.push_back(*warning);
   rank.device = device_of(config, bootstrap.local_rank());
-  if (config.train.seed == 0)
-    config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
+  rank.seed_drawn = config.train.seed == 0;
+  if (rank.seed_drawn) config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
   if (config.submission.platform.empty()) config.submission.platform = bootstrap.all_gather(processor_name()).front();
   if (const auto warning = batch_warning(config, workload.benchmark())) {
     if (rank.first) std::fputs(fmt::format("warning: {}\n", *warning).c_str(), stderr);
@@ -119,7 +119,8 @@ Rank prepare(RunConfig config, const Workload& workload, const RunOptions& optio
   return rank;
 }
 
-std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches, comm::Bootstrap& bootstrap, RankLog& own) {
+std::unique_ptr<RunLog> start_log(const Rank& rank, const RunOptions& options, comm::Bootstrap& bootstrap,
+                                  RankLog& own) {
   const Json environment = gather_environment(bootstrap);
   const std::string& folder = rank.config.output.folder;
   if (rank.first) make_output_folder(rank.config);
@@ -127,8 +128,9 @@ std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches, comm::Boo
   own.open(folder);
   if (!rank.first) return std::make_unique<RunLog>();
   auto log = std::make_unique<RunLog>(rank.config);
-  log->init_start(clear_caches, rank.init_start_ms);
+  log->init_start(options.clear_caches || options.caches_cleared, rank.init_start_ms);
   log->configuration(rank.config, rank.data->training_samples());
+  log->seed_drawn(rank.seed_drawn);
   for (const std::string& warning : rank.warnings) log->warning(warning);
   log->environment(write_environment(environment, folder), static_cast<int64_t>(environment["rank_0"].size()),
                    static_cast<int64_t>(environment["differences"].size()));

@@ -21,6 +21,7 @@ namespace timetrial::apps {
 struct Rank {
   RunConfig config;  // seed and platform filled in, the same on all ranks
   Device device;
+  bool seed_drawn = false;  // not given by the user
   std::vector<std::string> warnings;
   std::unique_ptr<ProcessMesh> mesh;
   std::unique_ptr<DataProvider> data;
@@ -42,7 +43,8 @@ Rank prepare(RunConfig config, const Workload& workload, const RunOptions& optio
 IndexedDataSpec data_spec(const RunConfig& config, int data_rank);
 
 // The folder and the log of the run; on ranks after the first a log that writes nothing.
-std::unique_ptr<RunLog> start_log(const Rank& rank, bool clear_caches, comm::Bootstrap& bootstrap, RankLog& own);
+std::unique_ptr<RunLog> start_log(const Rank& rank, const RunOptions& options, comm::Bootstrap& bootstrap,
+                                  RankLog& own);
 
 // Weights come from the checkpoint that the run names, if it names one.
 void choose_weights(Executor& executor, const RunConfig& config, const Workload& workload);

@@ -25,11 +25,12 @@ namespace {
 struct RunArguments {
   std::string config;
   std::vector<std::string> overrides;
-  bool dry_run = false, json = false, clear_caches = false, evaluate_only = false;
+  bool dry_run = false, json = false, clear_caches = false, caches_cleared = false, evaluate_only = false;
   std::string checkpoint, division, metrics;
   int64_t ranks = 0;
   int64_t trace_steps = 0;
   launch::Launcher launcher = launch::Launcher::automatic;
+  std::vector<std::string> launcher_options;
 };
 
 std::shared_ptr<RunArguments> add_common(CLI::App& command) {
@@ -53,6 +54,7 @@ std::vector<std::string> worker_line(const RunArguments& arguments) {
   if (arguments.json) line.push_back("--json");
   if (arguments.ranks > 0) line.insert(line.end(), {"--ranks", std::to_string(arguments.ranks)});
   if (arguments.clear_caches) line.push_back("--clear-caches");
+  if (arguments.caches_cleared) line.push_back("--caches-cleared");
   if (!arguments.checkpoint.empty()) line.insert(line.end(), {"--set", "data.checkpoint=" + arguments.checkpoint});
   if (!arguments.division.empty()) line.insert(line.end(), {"--set", "submission.division=" + arguments.division});
   if (arguments.evaluate_only) line.push_back("--eval-only");
@@ -88,6 +90,7 @@ launch::StartLine start_of(const RunArguments& arguments, const std::vector<std:
                              .device = facts.device,
                              .environment = read_environment(),
                              .worker = worker,
+                             .options = arguments.launcher_options,
                              .variables = launch::variables_for_ranks(environ)});
 }
 
@@ -143,8 +146,13 @@ void add_run_command(CLI::App& app, int& exit_code) {
   auto arguments = add_common(*command);
   command->add_flag("--dry-run", arguments->dry_run,
                     "print the plan and the command that would be started, start nothing");
-  command->add_flag("--clear-caches", arguments->clear_caches,
-                    "drop the operating system's file caches before the run, as the rules ask (needs root)");
+  auto* clear =
+      command->add_flag("--clear-caches", arguments->clear_caches,
+                        "drop the operating system's file caches before the run, as the rules ask (needs root)");
+  command
+      ->add_flag("--caches-cleared", arguments->caches_cleared,
+                 "you have dropped the file caches of every host yourself: the log says so, nothing else happens")
+      ->excludes(clear);
   command->add_option("--division", arguments->division, "the same as --set submission.division=...")
       ->type_name("closed|open");
   command->add_option("--checkpoint", arguments->checkpoint, "start from this folder of safetensors")->type_name("DIR");
@@ -174,6 +182,11 @@ void add_run_command(CLI::App& app, int& exit_code) {
       ->transform(CLI::Transformer(launchers).description(""))
       ->transform(CLI::IsMember(launchers).description(""))
       ->type_name("auto|here|mpirun|srun|processes");
+  command
+      ->add_option("--launcher-option", arguments->launcher_options,
+                   "hand this on to mpirun or srun, e.g. --launcher-option=--hostfile --launcher-option=hosts")
+      ->allow_extra_args(false)
+      ->type_name("TEXT");
   command->callback([arguments, &exit_code] {
     const std::vector<std::string> worker = worker_line(*arguments);
     launch::default_spin_count();  // before the variables for ranks are looked up

@@ -32,7 +32,10 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(int64_t{1}, int64_t{1000000}));
     app.add_option("--verify-checkpoint", arguments.verify_checkpoint, "hold a checkpoint against the run's model")
         ->type_name("DIR");
-    app.add_flag("--clear-caches", arguments.clear_caches, "drop file caches before the run (needs root)");
+    auto* clear =
+        app.add_flag("--clear-caches", arguments.clear_caches, "drop file caches before the run (needs root)");
+    app.add_flag("--caches-cleared", arguments.caches_cleared, "log that file caches were dropped on every host")
+        ->excludes(clear);
     app.add_option("--command", arguments.command, "line to print below the plan")->needs("--plan")->group("");
     try {
       app.parse(argc, argv);

@@ -38,7 +38,7 @@ int train_rank(const RunConfig& asked, const Workload& workload, const RunOption
   auto reporter = rank.first ? make_progress(config, stderr) : make_silence();
   if (rank.first && !options.metrics.empty())
     reporter = make_metrics(options.metrics, utilization, std::move(reporter));
-  const std::unique_ptr<RunLog> log = start_log(rank, options.clear_caches, bootstrap, own);
+  const std::unique_ptr<RunLog> log = start_log(rank, options, bootstrap, own);
   own.say(describe(rank.device, compute));
   const bool benchmark = is_benchmark(workload);
   if (!benchmark) log->warning(fmt::format("{} is no MLPerf benchmark, and no result", config.workload));

@@ -17,10 +17,11 @@ class Workload;
 namespace timetrial::apps {
 
 struct RunOptions {
-  bool clear_caches = false;
-  bool json = false;         // the outcome as one JSON object instead of a sentence
-  std::string metrics = {};  // file for step metrics; empty: none
-  int64_t trace_steps = 0;   // to bracket for an outside profiler
+  bool clear_caches = false;    // drop the file caches of every host
+  bool caches_cleared = false;  // the caller has; only the log learns of it
+  bool json = false;            // the outcome as one JSON object instead of a sentence
+  std::string metrics = {};     // file for step metrics; empty: none
+  int64_t trace_steps = 0;      // to bracket for an outside profiler
   bool evaluate_only = false;
   Environment environment = {};  // who started this process
   // What several processes talk through. Tests put one in between that fails on purpose.

@@ -95,6 +95,7 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   }
   if (!arguments.verify_checkpoint.empty()) return verify_checkpoint(config, *workload, arguments.verify_checkpoint);
   const RunOptions options{.clear_caches = arguments.clear_caches,
+                           .caches_cleared = arguments.caches_cleared,
                            .json = arguments.json,
                            .metrics = arguments.metrics,
                            .trace_steps = arguments.trace_steps,

@@ -16,7 +16,7 @@ struct WorkerArguments {
   std::vector<std::string> overrides;
   bool rank_map = false;     // with plan: where every rank stands, and nothing else
   bool start_facts = false;  // print them and stop
-  bool plan = false, json = false, clear_caches = false;
+  bool plan = false, json = false, clear_caches = false, caches_cleared = false;
   int64_t ranks = 0;    // in all; sets the data-parallel ones; 0: as the config says
   int64_t profile = 0;  // steps to profile instead of training
   bool evaluate_only = false;

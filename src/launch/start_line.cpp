@@ -31,7 +31,8 @@ StartLine mpirun_line(const StartRequest& request) {
                  .arguments = {"mpirun", "--quiet", "-np", std::to_string(request.ranks), "--bind-to", "none"},
                  .variables = request.variables};
   for (const auto& [name, value] : request.variables) line.arguments.insert(line.arguments.end(), {"-x", name});
-  line.arguments.insert(line.arguments.end(), request.worker.begin(), request.worker.end());
+  for (const auto* part : {&request.options, &request.worker})
+    line.arguments.insert(line.arguments.end(), part->begin(), part->end());
   return line;
 }
 
@@ -51,7 +52,8 @@ StartLine srun_line(const StartRequest& request) {
                  .arguments = {"srun", fmt::format("--ntasks={}", ranks), fmt::format("--mpi={}", request.slurm_mpi),
                                "--kill-on-bad-exit=1", "--cpu-bind=none", "--export=ALL"},
                  .variables = request.variables};
-  line.arguments.insert(line.arguments.end(), request.worker.begin(), request.worker.end());
+  for (const auto* part : {&request.options, &request.worker})
+    line.arguments.insert(line.arguments.end(), part->begin(), part->end());
   return line;
 }
 
@@ -71,7 +73,12 @@ Launcher chosen(const StartRequest& request) {
 }  // namespace
 
 StartLine start_line(const StartRequest& request) {
-  switch (chosen(request)) {
+  const Launcher launcher = chosen(request);
+  if (!request.options.empty() && launcher != Launcher::mpirun && launcher != Launcher::srun)
+    throw UserError(fmt::format(
+        "--launcher-option {} is for mpirun and srun, and neither starts these ranks: give --launcher mpirun",
+        request.options.front()));
+  switch (launcher) {
     case Launcher::automatic:
     case Launcher::here:
       return {.launcher = Launcher::here, .arguments = request.worker, .variables = {}};

@@ -10,15 +10,15 @@
 
 #include "mllog/check_record.h"
 #include "mllog/python_value.h"
+#include "timetrial/mllog/own_keys.h"
 
 namespace timetrial::mllog {
 
 namespace {
 
 constexpr std::string_view kLastWanted[] = {
-    "submission_org", "submission_platform", "submission_benchmark",        "submission_division",
-    "run_stop",       "global_batch_size",   "gradient_accumulation_steps", "micro_batch_size",
-    "init_stop"};
+    "submission_org",    "submission_platform",         "submission_benchmark", "submission_division", "run_stop",
+    "global_batch_size", "gradient_accumulation_steps", "micro_batch_size",     "init_stop",           kSeedDrawnKey};
 
 std::optional<double> positive(const Record* record) {
   if (record == nullptr) return std::nullopt;
@@ -156,6 +156,18 @@ void RemarkCollector::batch_arithmetic(std::vector<Finding>& out) const {
                        "log the numbers that the run used"));
 }
 
+// Rules digest 6: seeded from the clock, the system or a generator that is.
+void RemarkCollector::seed(const RemarkContext& context, std::vector<Finding>& out) const {
+  const Record* drawn = last_of(kSeedDrawnKey);
+  const Record* division = last_of("submission_division");
+  if (context.small_variant || drawn == nullptr || drawn->value != false || division == nullptr ||
+      division->value != "closed")
+    return;
+  out.push_back(remark("seed", drawn->line, "is drawn from the clock or the operating system",
+                       "a seed that the user gave",
+                       "set train.seed to 0, and every run draws its own; the closed division knows no chosen seeds"));
+}
+
 std::vector<Finding> RemarkCollector::finish(const RemarkContext& context) const {
   std::vector<Finding> out;
   placeholders(out);
@@ -163,6 +175,7 @@ std::vector<Finding> RemarkCollector::finish(const RemarkContext& context) const
   if (cold_cache_)
     out.push_back(remark("cache_clear", cold_cache_->line, "caches are cleared before the run", "false",
                          "clear them, or restart the system"));
+  seed(context, out);
   clock_steps(out);
   intervals(out);
   initialisation(out);

@@ -53,6 +53,7 @@ class RemarkCollector {
   const Record* last_of(std::string_view key) const;
   void placeholders(std::vector<Finding>& out) const;
   void status(std::vector<Finding>& out) const;
+  void seed(const RemarkContext& context, std::vector<Finding>& out) const;
   void clock_steps(std::vector<Finding>& out) const;
   void intervals(std::vector<Finding>& out) const;
   void initialisation(std::vector<Finding>& out) const;

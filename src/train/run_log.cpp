@@ -87,6 +87,10 @@ void RunLog::configuration(const RunConfig& config, int64_t training_samples) {
   mllog::log_scaled_rules(*writer_, scaled);
 }
 
+void RunLog::seed_drawn(bool drawn) {
+  if (writer_) writer_->event(mllog::kSeedDrawnKey, drawn);
+}
+
 void RunLog::device(const DeviceIdentity& identity, const std::string& note) {
   if (!writer_) return;
   const auto or_null = [](const auto& value) { return value ? Json(*value) : Json(nullptr); };

@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -106,6 +107,7 @@ class Runs(Case):
         self.assertEqual(marks, ["cache_clear", "init_start", "seed", "init_stop", "run_start", "epoch_start"] + 4 * block +
                          ["epoch_stop", "run_stop"])
         self.assertEqual(values(log, "cache_clear"), [False])
+        self.assertEqual(values(log, "timetrial_seed_drawn"), [False])
         self.assertEqual(keys.count("tracked_stats"), 20)
         for key, value in (("lowest_numerical_precision_in_linear", "fp32"), ("micro_batch_size", 4),
                            ("config_filename", "tiny"), ("tensor_parallelism", 1), ("gradient_accumulation_steps", 2)):
@@ -179,8 +181,36 @@ class Runs(Case):
         for name in ("a", "b"):
             self.assertEqual(run("run", config, "--set", f"output.folder={self.folder / name}").returncode, 1)
             seeds += values(self.folder / name / "result_0.txt", "seed")
+            self.assertEqual(values(self.folder / name / "result_0.txt", "timetrial_seed_drawn"), [True])
         self.assertNotIn(0, seeds)
         self.assertNotEqual(seeds[0], seeds[1])
+
+    def test_caches_that_the_caller_cleared_are_logged(self):
+        config = self.tiny_config(train__max_steps=5)
+        self.assertEqual(run("run", config, "--caches-cleared").returncode, 1)
+        self.assertEqual(values(self.folder / "run/result_0.txt", "cache_clear"), [True])
+        both = run("run", config, "--caches-cleared", "--clear-caches", "--set", f"output.folder={self.folder / 'both'}")
+        self.assertEqual(both.returncode, 2)
+        self.assertIn("--clear-caches", both.stderr)
+        self.assertFalse((self.folder / "both").exists())
+
+    def test_a_score_is_of_runs_of_one_configuration(self):
+        """Other seeds and folders are the same configuration; another form or step limit is not."""
+        config = self.tiny_config(train__max_steps=5)
+        for number, more in enumerate((("train.seed=6",), ("train.seed=7",), ("train.seed=8", "form=reference"), ("train.seed=9", "train.max_steps=6"))):
+            settings = [word for setting in (f"output.folder={self.folder / str(number)}", *more) for word in ("--set", setting)]
+            self.assertEqual(run("run", config, *settings).returncode, 1)
+
+        def problems(*numbers):
+            folder = self.folder / "-".join(map(str, numbers))
+            folder.mkdir()
+            for number in numbers:
+                shutil.copy(self.folder / str(number) / "result_0.txt", folder / f"result_{number}.txt")
+            return "\n".join(json.loads(run("score", "--json", folder).stdout)["folders"][0]["problems"])
+
+        self.assertNotIn("different", problems(0, 1))
+        self.assertIn("different forms: submitted (result_0.txt, result_1.txt), reference (result_2.txt)", problems(0, 1, 2))
+        self.assertIn("different configurations", problems(0, 3))
 
     def test_a_run_that_diverges_fails(self):
         done = run("run", self.tiny_config(train__learning_rate=1e30))

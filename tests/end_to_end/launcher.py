@@ -14,7 +14,7 @@ import sys
 import time
 
 import programs
-from programs import BIN, Case, records, run, wait_for
+from programs import BIN, SOURCE, Case, records, run, values, wait_for
 
 STAND_IN = '''#!{python}
 import json, os, pathlib, signal, sys, time
@@ -194,6 +194,31 @@ class Mpirun(Case):
                            OMPI_MCA_mpi_yield_when_idle="1", OMPI_MCA_rmaps_base_oversubscribe="1", TIMETRIAL_TEST_OF=self.folder.name)
         return subprocess.Popen([str(BIN / "timetrial"), "run", str(config), "--launcher", "mpirun", "--ranks", "2"], env=environment,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_the_template_of_several_seeds(self):
+        """scripts/seeds-mpirun.sh as a user calls it: logs as a submission lays them out, each with a seed of its own."""
+        config = self.tiny_config(train__micro_batch=1, train__max_steps=4, train__warmup_steps=1, evaluation__samples=4,
+                                  evaluation__every_samples=16, device__threads=1)
+        environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_NUM_THREADS="1",
+                           PATH=f"{BIN}:{os.environ['PATH']}", TIMETRIAL_CLEAR_CACHES=f"echo cleared >> '{self.folder}/clears'")
+        line = ["bash", str(SOURCE / "scripts/seeds-mpirun.sh"), str(config), "box", "2", "2", str(self.folder / "results"), "--oversubscribe"]
+        done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=300)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)  # four steps reach no target
+        self.assertEqual(done.stdout.count("not reached within the step limit"), 2, done.stdout)
+        logs = [self.folder / f"results/box/gpt_oss_20b/result_{i}.txt" for i in range(2)]
+        self.assertEqual([values(log, "cache_clear") for log in logs], [[True], [True]])
+        self.assertEqual([values(log, "timetrial_seed_drawn") for log in logs], [[True], [True]])
+        self.assertNotEqual(values(logs[0], "seed"), values(logs[1], "seed"))
+        self.assertEqual(values(logs[0], "timetrial_config_hash"), values(logs[1], "timetrial_config_hash"))
+        self.assertEqual((self.folder / "clears").read_text(encoding="utf-8"), "cleared\ncleared\n")
+        self.assertEqual(json.loads((logs[0].parent / "run_0/environment.json").read_text(encoding="utf-8"))["ranks"], 2)
+        scored = run("score", logs[0].parent)
+        self.assertNotIn("different", scored.stdout)
+        line[5:7] = ["1", str(self.folder / "others")]
+        failed = subprocess.run(line, env=dict(environment, TIMETRIAL_CLEAR_CACHES="false"), capture_output=True, text=True, check=False)
+        self.assertEqual((failed.returncode, failed.stdout), (2, ""))
+        self.assertIn("could not be cleared", failed.stderr)
+        self.assertEqual(list((self.folder / "others").rglob("*.txt")), [])
 
     def pid_of_rank(self, rank):
         for entry in pathlib.Path("/proc").iterdir():

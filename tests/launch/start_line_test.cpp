@@ -54,6 +54,20 @@ TEST(StartLine, ChoosesByWhereItRuns) {
   EXPECT_EQ(line(Launcher::here, 8, kAllocation), line(Launcher::automatic, 8, {}));
 }
 
+TEST(StartLine, HandsOptionsOnToTheLauncher) {
+  StartRequest with_options = request(Launcher::mpirun, 8, {});
+  with_options.options = {"--hostfile", "my hosts"};
+  EXPECT_EQ(text_of(start_line(with_options)),
+            std::string(kVariables) +
+                "mpirun --quiet -np 8 --bind-to none -x GOMP_SPINCOUNT -x NCCL_DEBUG --hostfile 'my hosts' "
+                "/opt/timetrial-worker c.json");
+  with_options.environment = kAllocation;
+  with_options.launcher = Launcher::srun;
+  EXPECT_NE(text_of(start_line(with_options)).find("--export=ALL --hostfile 'my hosts' /opt/"), std::string::npos);
+  with_options.launcher = Launcher::here;
+  EXPECT_THROW(start_line(with_options), UserError);
+}
+
 // One process per GPU; in an allocation, or as somebody's rank already, that is another launcher's business.
 TEST(StartLine, StartsGpuRanksItself) {
   StartRequest gpus = request(Launcher::automatic, 8, {});

@@ -200,5 +200,19 @@ TEST(Remarks, EvaluationsBeyondCountingAreLeftAlone) {
   EXPECT_TRUE(collector.finish({"x", {}, false}).empty());
 }
 
+TEST(Remarks, AClosedRunsSeedIsDrawn) {
+  SampleLog log = sound_log();
+  log.insert(log.end() - 1, {"timetrial_seed_drawn", true});
+  EXPECT_EQ(keys_of(check(log)), Keys{});
+  find(log, "timetrial_seed_drawn").value = false;
+  ASSERT_EQ(keys_of(check(log)), Keys{"seed"});
+  EXPECT_EQ(check(log).remarks[0].found, "a seed that the user gave");
+  SampleLog small = log;
+  small.insert(small.end() - 1, {"timetrial_variant", "custom"});
+  EXPECT_EQ(keys_of(check(small)), Keys{});
+  find(log, "submission_division").value = "open";
+  EXPECT_EQ(keys_of(check(log)), Keys{});
+}
+
 }  // namespace
 }  // namespace timetrial::mllog

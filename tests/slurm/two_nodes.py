@@ -37,16 +37,20 @@ class Slurm(Case):
         """The template as a user submits it; the logs are those of one rank to within rounding, and lie as a submission's do."""
         config = self.config()
         results = self.folder / "results"
-        one = programs.run("run", config, "--set", f"output.folder={self.folder / 'one'}")
-        self.assertEqual(one.returncode, 1, one.stderr)
         done = self.slurm("sbatch", "--wait", *TASKS, f"--output={self.folder}/job.out", f"--chdir={self.folder}",
                           SOURCE / "scripts/seeds.sbatch", config, "two_nodes", 2, results, TIMETRIAL_CLEAR_CACHES="true")
         output = (self.folder / "job.out").read_text(encoding="utf-8")
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr + output)  # four steps reach no target
         self.assertEqual(output.count("not reached within the step limit"), 2, output)
-        expected = [value["reduced_train_loss"] for value in values(self.folder / "one/result_0.txt", "tracked_stats")]
-        for run in range(2):
-            log = results / f"two_nodes/gpt_oss_20b/result_{run}.txt"
+        logs = [results / f"two_nodes/gpt_oss_20b/result_{run}.txt" for run in range(2)]
+        seeds = [values(log, "seed")[0] for log in logs]
+        self.assertNotEqual(seeds[0], seeds[1])
+        for log, seed in zip(logs, seeds):
+            self.assertEqual(values(log, "cache_clear"), [True])
+            alone = self.folder / f"alone_{seed}"
+            one = programs.run("run", config, "--set", f"output.folder={alone}", "--set", f"train.seed={seed}")
+            self.assertEqual(one.returncode, 1, one.stderr)
+            expected = [value["reduced_train_loss"] for value in values(alone / "result_0.txt", "tracked_stats")]
             losses = [value["reduced_train_loss"] for value in values(log, "tracked_stats")]
             self.assertEqual(len(losses), 4)
             for a, b in zip(expected, losses):

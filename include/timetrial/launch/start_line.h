@@ -21,6 +21,7 @@ struct StartRequest {
   DeviceKind device = DeviceKind::cpu;  // what a rank computes on
   Environment environment;
   std::vector<std::string> worker;                             // the worker's path and arguments
+  std::vector<std::string> options = {};                       // of the user's for mpirun or srun, behind our own
   std::vector<std::pair<std::string, std::string>> variables;  // NAME, value: handed to every rank, each named
   std::string slurm_mpi = "pmix";                              // srun's --mpi
 };
@@ -33,7 +34,7 @@ struct StartLine {
 
 // For processes the line is the worker's, one for each rank (rank_processes.h). Throws UserError when the request
 // contradicts itself: a launcher inside another one's process, srun outside an allocation, more ranks than the job has
-// tasks, mpirun without a number of ranks, processes for CPU ranks.
+// tasks, mpirun without a number of ranks, processes for CPU ranks, options where neither mpirun nor srun starts ranks.
 StartLine start_line(const StartRequest& request);
 
 // The variables of this process that ranks must see and a log records, sorted: names that begin with NCCL_, OMP_,

@@ -11,6 +11,7 @@ namespace timetrial::mllog {
 inline constexpr std::string_view kVariantKey = "timetrial_variant";         // text
 inline constexpr std::string_view kFormKey = "timetrial_form";               // text
 inline constexpr std::string_view kConfigHashKey = "timetrial_config_hash";  // text; the runs of one result share it
+inline constexpr std::string_view kSeedDrawnKey = "timetrial_seed_drawn";    // false: the user gave the seed
 
 // The variant that is the benchmark itself. A log of any other is no MLPerf result, whatever rules it holds.
 inline constexpr std::string_view kFullVariant = "full";

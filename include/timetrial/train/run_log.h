@@ -29,6 +29,7 @@ class RunLog {
   // Everything the run was asked to do: submission, hyperparameters, schedule, parallelism, precision, effective
   // configuration.
   void configuration(const RunConfig& config, int64_t training_samples);
+  void seed_drawn(bool drawn);  // by this program, or false: given by the user
   // What computes: a GPU's facts as its driver gives them, or `note` in their place why they are not known.
   void device(const DeviceIdentity& identity, const std::string& note);
   void evaluation_only();  // says that this log is of an evaluation alone
