@@ -1,7 +1,5 @@
 // What the control plane costs: time to meet, time of an exchange, processor time while nothing happens. Every rank is
 // a thread pair of this process, so all meet over the loopback interface. SPDX-License-Identifier: Apache-2.0
-#include <sys/resource.h>
-
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "timetrial/base/clock.h"
+#include "timetrial/base/open_files.h"
 #include "timetrial/comm/control_plane.h"
 
 namespace {
@@ -21,12 +20,9 @@ constexpr double kIdle = 10;  // seconds
 
 // Every connection is two files of this process.
 void allow_files(int ranks) {
-  const rlim_t wanted = static_cast<rlim_t>(ranks) * 8 + 256;
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = std::min(std::max(limit.rlim_cur, wanted), limit.rlim_max);
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-    throw UserError(fmt::format("{} ranks need {} open files, the limit is {}", ranks, wanted, limit.rlim_max));
+  const uint64_t wanted = static_cast<uint64_t>(ranks) * 8 + 256, allowed = allow_open_files(wanted);
+  if (allowed < wanted)
+    throw UserError(fmt::format("{} ranks need {} open files, the limit is {}", ranks, wanted, allowed));
 }
 
 void on_all(int ranks, const std::function<void(int)>& body) {

@@ -56,7 +56,7 @@ TEST(ControlPlane, SaysWhenAnExchangeIsMoreThanAMessageHolds) {
     ControlSettings settings = settings_of(listener, rank, 2);
     settings.silence = 120;  // so many bytes take a while on a busy machine
     ControlPlane plane(settings);
-    plane.all_gather(std::string(40'000'000, 'x'), "blob", 120);
+    plane.all_gather(std::string(34'000'000, 'x'), "blob", 120);
   });
   expect_all(errors, "the exchange \"blob\" is larger than a message may be (67108864 bytes)");
 }
