@@ -19,10 +19,10 @@ struct Planned {
 
 Planned plan_file(const std::string& prefix, int64_t sequence_length, int64_t samples, bool shuffle) {
   const TokenFileSize file = token_file_size(prefix);
+  const size_t index = static_cast<size_t>(file.documents + 1) * sizeof(int64_t);
+  if (file.tokens == 0) return {.bytes = index, .samples = 0};  // the provider refuses it, by its name
   const SampleOrderExtent extent = SampleOrder::extent(file.tokens, sequence_length, samples);
-  return {.bytes = static_cast<size_t>(file.documents + 1) * sizeof(int64_t) +
-                   SampleOrder::planned_bytes(extent, file.documents, shuffle),
-          .samples = extent.samples};
+  return {.bytes = index + SampleOrder::planned_bytes(extent, file.documents, shuffle), .samples = extent.samples};
 }
 
 // A cyclic sampler permutes its rank's range of items.

@@ -26,7 +26,7 @@ class OpenDivision(Case):
         folder = self.folder / "results"
         for i in range(count):
             (self.folder / f"run_{i}").mkdir()
-            done = run("gpt_oss_20b", self.folder / f"run_{i}", "submission.division=open", *settings,
+            done = run("gpt_oss_20b", self.folder / f"run_{i}", "submission.division=open", f"train.seed={100 + i}", *settings,
                        program="write_full_log")
             self.assertEqual(done.returncode, 0, done.stderr)
             folder.mkdir(exist_ok=True)
