@@ -66,7 +66,8 @@ done < <(for file in "$output"/bin/*; do ldd "$file"; done | awk '$2 == "=>" {pr
 printf '%s\n' ${cuda_names[@]+"${cuda_names[@]}"} >"$output/lib/cuda-libraries.txt"
 
 strip --strip-unneeded "$output"/bin/* "$output"/lib/*.so*
-for file in "$output"/bin/*; do patchelf --set-rpath '$ORIGIN/../lib' "$file"; done
+# DT_RPATH, not DT_RUNPATH: NVRTC opens its builtins by name, and a program's RUNPATH does not hold for what its libraries open.
+for file in "$output"/bin/*; do patchelf --force-rpath --set-rpath '$ORIGIN/../lib' "$file"; done
 for file in "$output"/lib/*.so*; do is_cuda_library "$(basename "$file")" || patchelf --set-rpath '$ORIGIN' "$file"; done
 c_library=$(objdump -T "$output"/bin/* "$output"/lib/*.so* 2>/dev/null | grep -o 'GLIBC_2\.[0-9]*' | sort -uV | tail -n 1)
 

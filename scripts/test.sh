@@ -67,8 +67,8 @@ PY
 }
 
 # Programs with cases that need a CUDA device, and the names of those cases.
-emulated_tests=(test_ops test_device test_parallel test_gpt_oss_20b test_llama31_405b test_deepseekv3_671b)
-emulated_cases='/cuda'
+emulated_tests=(test_ops test_device test_comm test_parallel test_ranks test_gpt_oss_20b test_llama31_405b test_deepseekv3_671b)
+emulated_cases='[/_]cuda'
 
 run_tests cpu
 if command -v nvcc >/dev/null; then
@@ -83,8 +83,8 @@ else
 fi
 # The CUDA kernels and their host side on a CPU. Counted as a preset of its own: none of it is a GPU.
 need_packages libboost-context-dev
-build_preset emulation test_ops test_device
-TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation -L '^(ops|device)$' -R "$emulated_cases"
+build_preset emulation test_ops test_device test_comm
+TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation -L '^(ops|device|comm)$' -R "$emulated_cases"
 if $all; then
   # Blackwell too: compiled, never run here.
   if command -v nvcc >/dev/null; then build_preset cuda-all timetrial_ops; fi
@@ -108,7 +108,7 @@ if $all; then
 
   # Whole models on the emulated device.
   build_preset emulation "${emulated_tests[@]}"
-  TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation -LE '^(ops|device)$' -R "$emulated_cases"
+  TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation -LE '^(ops|device|comm)$' -R "$emulated_cases"
 
   # Endings mostly wait for deadlines, so kernels are broken beside them.
   say "broken kernels, beside the kills and endings (build/emulation/broken_kernels.log)"

@@ -4,13 +4,46 @@
 
 #include <omp.h>
 
+#include <algorithm>
+
 #include "timetrial/base/build.h"
 #include "timetrial/base/error.h"
 #include "timetrial/base/identity.h"
 
 namespace timetrial::apps {
 
-Device device_of(const RunConfig& config, int local_rank) {
+namespace {
+
+// Every rank sees who else has its device. Two ranks on one would be a hang in NCCL, or half the speed.
+void refuse_shared(Device device, comm::Bootstrap& bootstrap) {
+  const std::vector<std::string> all = bootstrap.all_gather(host_name() + " " + pci_bus_id(device));
+  const std::string& mine = all[static_cast<size_t>(bootstrap.rank())];
+  for (int other = 0; other < bootstrap.size(); ++other)
+    if (other != bootstrap.rank() && all[static_cast<size_t>(other)] == mine)
+      throw ConfigError("/device/kind",
+                        fmt::format("ranks {} and {} would share one GPU ({}); start as many ranks per host as there "
+                                    "are devices, and let each see all of them or one of its own",
+                                    std::min(other, bootstrap.rank()), std::max(other, bootstrap.rank()), mine));
+}
+
+}  // namespace
+
+int device_index(int local_rank) { return device_count(DeviceKind::cuda) == 1 ? 0 : local_rank; }
+
+Device device_of(const RunConfig& config, comm::Bootstrap& bootstrap) {
+  Device device = device_of(config);
+  if (device.kind == DeviceKind::cpu) return device;
+  device.index = device_index(bootstrap.local_rank());
+  if (device.index >= device_count(DeviceKind::cuda))
+    throw ConfigError("/device/kind",
+                      fmt::format("rank {} of this host has no CUDA device of its own, there are {}; start "
+                                  "as many ranks per host as there are devices",
+                                  bootstrap.local_rank(), device_count(DeviceKind::cuda)));
+  if (bootstrap.size() > 1) refuse_shared(device, bootstrap);
+  return device;
+}
+
+Device device_of(const RunConfig& config) {
   if (config.device.kind == DeviceKind::cpu) return {};
   if (!build::has_cuda)
     throw ConfigError("/device/kind",
@@ -20,12 +53,7 @@ Device device_of(const RunConfig& config, int local_rank) {
                       "no CUDA device can be used on this machine (nvidia-smi lists them); use \"cpu\"");
   if (config.device.dtype == DType::f64)
     throw ConfigError("/device/dtype", "CUDA computes in f32 and bf16; f64 is for the CPU alone");
-  if (local_rank >= device_count(DeviceKind::cuda))
-    throw ConfigError("/device/kind",
-                      fmt::format("rank {} of this host has no CUDA device of its own, there are {}; start "
-                                  "as many ranks per host as there are devices",
-                                  local_rank, device_count(DeviceKind::cuda)));
-  return {.kind = config.device.kind, .index = local_rank};
+  return {.kind = config.device.kind};
 }
 
 ComputeDevice look_at(Device device) {

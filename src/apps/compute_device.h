@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "timetrial/comm/bootstrap.h"
 #include "timetrial/config/run_config.h"
 #include "timetrial/device/sensors.h"
 #include "timetrial/train/run_log.h"
@@ -12,9 +13,14 @@
 
 namespace timetrial::apps {
 
-// The device of a rank: the CPU, or the GPU with the number that the rank has on its host. Throws ConfigError where
-// that is not there.
-Device device_of(const RunConfig& config, int local_rank);
+// The device of one rank, or of one that stands for all. Throws ConfigError where there is none.
+Device device_of(const RunConfig& config);
+// The device of this rank: the CPU, or the GPU with the number that the rank has on its host; the only one where the
+// launcher shows every rank another one (srun --gpus-per-task=1). Throws ConfigError where there is none, or another
+// rank has the same. Collective on CUDA.
+Device device_of(const RunConfig& config, comm::Bootstrap& bootstrap);
+// The number of that device, as far as this rank alone can tell: past the last one where there are too few.
+int device_index(int local_rank);
 
 struct ComputeDevice {
   std::string name;                        // the GPU's as its driver gives it, or the processor's

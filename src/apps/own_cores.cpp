@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "apps/compute_device.h"
 #include "apps/ranks.h"
 #include "timetrial/base/identity.h"
 #include "timetrial/device/sensors.h"
@@ -15,8 +16,9 @@ namespace {
 
 // "0000:1b:00.0" of the device that this rank will get; empty where there is none, which is refused later.
 std::string device_id(const RunConfig& config, int local_rank) {
-  if (config.device.kind == DeviceKind::cpu || local_rank >= device_count(DeviceKind::cuda)) return "";
-  return pci_bus_id({.kind = DeviceKind::cuda, .index = local_rank});
+  if (config.device.kind == DeviceKind::cpu) return "";
+  const int index = device_index(local_rank);
+  return index < device_count(DeviceKind::cuda) ? pci_bus_id({.kind = DeviceKind::cuda, .index = index}) : "";
 }
 
 // Of the ranks of this host, by local rank; an empty one where any rank has none.

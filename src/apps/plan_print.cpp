@@ -10,6 +10,7 @@
 #include "timetrial/base/memory_limit.h"
 #include "timetrial/data/data_memory.h"
 #include "timetrial/device/sensors.h"
+#include "timetrial/device/use_device.h"
 
 namespace timetrial::apps {
 
@@ -17,7 +18,7 @@ namespace {
 
 // Of what the run computes on: a GPU's free memory, or what this process may have.
 MemoryLimit limit_of(const RunConfig& config) {
-  const Device device{.kind = config.device.kind};
+  const Device device = device_in_use(config.device.kind);
   if (device.kind == DeviceKind::cpu) return memory_limit();
   return {.bytes = room_on(device).free, .of = device.text()};
 }

@@ -15,6 +15,7 @@
 #include "timetrial/base/clock.h"
 #include "timetrial/base/identity.h"
 #include "timetrial/data/data_memory.h"
+#include "timetrial/device/use_device.h"
 #include "timetrial/train/weights.h"
 
 namespace timetrial::apps {
@@ -81,7 +82,7 @@ Rank prepare(RunConfig config, const Workload& workload, const RunOptions& optio
        {set_threads(config, {.ranks_on_cores = ranks_on_same_cores(bootstrap), .print = rank.first}),
         compare_clocks(bootstrap)})
     if (warning) rank.warnings.push_back(*warning);
-  rank.device = device_of(config, bootstrap.local_rank());
+  use_device(rank.device = device_of(config, bootstrap));
   rank.seed_drawn = config.train.seed == 0;
   if (rank.seed_drawn) config.train.seed = std::stoll(bootstrap.all_gather(std::to_string(drawn_seed())).front());
   if (config.submission.platform.empty()) config.submission.platform = bootstrap.all_gather(processor_name()).front();

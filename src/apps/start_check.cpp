@@ -29,7 +29,7 @@ launch::RankStart facts_of(const RunConfig& config, const comm::Bootstrap& boots
   add("seed", std::to_string(config.train.seed));
   add("MPI library", comm::mpi_version());
   add("NCCL", comm::nccl_version());
-  const Device device{.kind = config.device.kind, .index = bootstrap.local_rank()};
+  const Device device{.kind = config.device.kind, .index = device_index(bootstrap.local_rank())};
   const bool gpu = device.kind == DeviceKind::cuda && device.index < device_count(device.kind);
   const DeviceIdentity identity = gpu ? look_at(device).identity : DeviceIdentity{};
   add("GPU", identity.name);

@@ -116,7 +116,7 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   // Scratch grows with threads, and this machine stands for every host.
   const int neighbours = std::min(config.cluster.ranks_per_host, config.parallel.world_size());
   set_threads(config, {.ranks_on_cores = neighbours, .print = false});
-  const auto model = workload->make_model(config, device_of(config, 0));
+  const auto model = workload->make_model(config, device_of(config));
   Json plan = plan_json(config, *model);
   std::string text = plan_text(config, *model);
   const auto warning = batch_warning(config, workload->benchmark());

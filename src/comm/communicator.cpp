@@ -125,6 +125,7 @@ std::unique_ptr<Communicator> Communicator::split(int colour, const std::string&
 }
 
 void Communicator::wait(StreamRef) {}
+void Communicator::wait_until(const std::function<bool()>&) {}
 
 Position Communicator::position() const {
   const std::lock_guard lock(mutex_);

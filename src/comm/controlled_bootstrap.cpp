@@ -75,9 +75,7 @@ ControlledBootstrap::ControlledBootstrap(std::unique_ptr<Bootstrap> inner, const
       deadlines_(deadlines),
       control_(std::make_unique<ControlPlane>(settings_of(inner_.get(), environment, deadlines))) {
   // What waits in a collective gives up at once when the run is over.
-  control_->when_over([this](const std::string& why) {
-    if (inner_) inner_->abort(why);
-  });
+  control_->when_over([this](const std::string& why) { tell(why); });
 }
 
 ControlledBootstrap::~ControlledBootstrap() { control_.reset(); }
@@ -105,8 +103,21 @@ void ControlledBootstrap::abort(const std::string& why) noexcept { end(why, Blam
 
 std::string ControlledBootstrap::end(const std::string& why, Blame blame) noexcept {
   std::string verdict = control_->fail(why, blame);
-  if (inner_) inner_->abort(verdict);
+  tell(verdict);
   return verdict;
+}
+
+void ControlledBootstrap::when_over(std::function<void(const std::string&)> over) {
+  const std::lock_guard lock(mutex_);
+  if (!over_.empty()) over(over_);
+  listeners_.push_back(std::move(over));
+}
+
+void ControlledBootstrap::tell(const std::string& why) {
+  if (inner_) inner_->abort(why);
+  const std::lock_guard lock(mutex_);
+  if (over_.empty()) over_ = why;
+  for (const auto& listener : listeners_) listener(over_);
 }
 
 bool ControlledBootstrap::speaks() const { return rank() == (control_->lost_rank_zero() ? 1 : 0); }

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <mutex>
 #include <thread>
+#include <vector>
 
 #include "comm/reduce.h"
 #include "comm/thread_hub.h"
@@ -133,6 +136,9 @@ struct Process {
   ThreadHub messages;
   std::shared_ptr<ThreadHub> ranks_hub;
   std::vector<std::string> texts;
+  std::mutex mutex;
+  std::string over;  // why; empty while all is well
+  std::vector<std::function<void(const std::string&)>> listeners;
 };
 
 class ThreadBootstrap final : public Bootstrap {
@@ -163,9 +169,18 @@ class ThreadBootstrap final : public Bootstrap {
     return communicator;
   }
 
+  void when_over(std::function<void(const std::string&)> over) override {
+    const std::lock_guard lock(process_.mutex);
+    if (!process_.over.empty()) over(process_.over);
+    process_.listeners.push_back(std::move(over));
+  }
+
   void abort(const std::string& why) noexcept override {
     try {
       process_.world->fail(why);
+      const std::lock_guard lock(process_.mutex);
+      if (process_.over.empty()) process_.over = why;
+      for (const auto& listener : process_.listeners) listener(process_.over);
     } catch (const std::exception&) {
       // No memory for the text: the others run into their deadline.
     }

@@ -10,6 +10,7 @@
 #include "device/cuda/runtime.h"
 #include "timetrial/base/build.h"
 #include "timetrial/base/error.h"
+#include "timetrial/device/use_device.h"
 
 namespace timetrial {
 
@@ -38,6 +39,22 @@ int device_count(DeviceKind kind) {
   if (kind == DeviceKind::cpu) return 1;
   if constexpr (build::has_cuda) return cuda::device_count();
   return 0;
+}
+
+void use_device(Device device) {
+  if (device.kind == DeviceKind::cpu) return;
+  if constexpr (build::has_cuda) {
+    cuda::use(device.index);
+  } else {
+    no_cuda();
+  }
+}
+
+Device device_in_use(DeviceKind kind) {
+  if constexpr (build::has_cuda) {
+    if (kind == DeviceKind::cuda) return {.kind = kind, .index = cuda::in_use()};
+  }
+  return {.kind = kind};
 }
 
 Stream::Stream(Device device) : device_(device) {
@@ -166,7 +183,7 @@ void fill_zero(void* data, size_t bytes, StreamRef stream) {
   if (stream.device.kind == DeviceKind::cpu) {
     std::memset(data, 0, bytes);
   } else if constexpr (build::has_cuda) {
-    cuda::fill_zero(data, bytes, stream.handle);
+    cuda::fill_zero(stream.device.index, data, bytes, stream.handle);
   } else {
     no_cuda();
   }

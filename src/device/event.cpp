@@ -67,7 +67,7 @@ HostBuffer::HostBuffer(Device device, size_t bytes) : device_(device), bytes_(by
   if (bytes == 0) return;
   if (device.kind == DeviceKind::cuda) {
     if constexpr (build::has_cuda) {
-      data_ = static_cast<std::byte*>(cuda::allocate_host(bytes));
+      data_ = static_cast<std::byte*>(cuda::allocate_host(device.index, bytes));
     } else {
       no_cuda();
     }

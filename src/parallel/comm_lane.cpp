@@ -8,15 +8,10 @@
 
 namespace timetrial {
 
-namespace {
-
-constexpr size_t kPoints = 64;  // an older ticket waits for a later point, which comes after it
-
-}  // namespace
-
-CommLane::CommLane(Device device) : stream_(device) {
+CommLane::CommLane(Device device, size_t held) : stream_(device) {
+  TIMETRIAL_CHECK(held > 0, "a lane that holds no ticket");
   if (device.kind == DeviceKind::cuda) {
-    for (size_t i = 0; i < kPoints; ++i) points_.emplace_back(device);
+    for (size_t i = 0; i < held; ++i) points_.emplace_back(device);
     return;
   }
   thread_ = std::thread([this, rank = thread_rank()] {
@@ -38,7 +33,7 @@ CommLane::~CommLane() {
 CommLane::Ticket CommLane::give(Work work, StreamRef compute) {
   const Ticket ticket{given_++};
   if (!thread_.joinable()) {
-    StreamPoint& point = points_[static_cast<size_t>(ticket.number) % kPoints];
+    StreamPoint& point = points_[static_cast<size_t>(ticket.number) % points_.size()];
     point.set(compute);
     point.hold(stream_.ref());
     work(stream_.ref());
@@ -56,7 +51,7 @@ CommLane::Ticket CommLane::give(Work work, StreamRef compute) {
 void CommLane::await(Ticket ticket, StreamRef compute) {
   TIMETRIAL_CHECK(ticket.number < given_, "ticket {} of {}", ticket.number, given_);
   if (ticket.number < 0) return;
-  if (!thread_.joinable()) return points_[static_cast<size_t>(ticket.number) % kPoints].hold(compute);
+  if (!thread_.joinable()) return points_[static_cast<size_t>(ticket.number) % points_.size()].hold(compute);
   std::unique_lock lock(mutex_);
   if (done_ <= ticket.number && !error_) {
     const double started = monotonic_seconds();
@@ -68,7 +63,8 @@ void CommLane::await(Ticket ticket, StreamRef compute) {
 
 bool CommLane::idle() {
   const std::lock_guard lock(mutex_);
-  return !thread_.joinable() || error_ || done_ == given_;
+  if (!points_.empty()) return given_ == 0;
+  return error_ || done_ == given_;
 }
 
 CommLane::Times CommLane::times() {

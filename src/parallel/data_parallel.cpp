@@ -12,6 +12,9 @@ namespace timetrial {
 
 namespace {
 
+// Tickets that a bucket's gather may have to outlive before it is awaited: sums of a step and of an evaluation.
+constexpr size_t kSums = 8;
+
 Tensor shard_of(const Tensor& whole, const ParameterStore::Group& bucket) {
   return whole.rows(bucket.shard_begin, bucket.shard_end);
 }
@@ -25,22 +28,30 @@ DataParallel::DataParallel(ParameterStore& store, ProcessMesh& mesh, StreamRef s
       round_gradients_(round_gradients),
       forward_order_(store.groups().size()),
       gathers_(store.groups().size()),
-      lane_(stream.device) {
+      lane_(stream.device, store.groups().size() + kSums) {
   if (mesh.alone()) return;
   std::iota(forward_order_.begin(), forward_order_.end(), size_t{0});
   std::sort(forward_order_.begin(), forward_order_.end(), [&](size_t a, size_t b) {
     return store_.groups()[a].first_parameter < store_.groups()[b].first_parameter;
   });
-  store_.watch(
-      {.filled = [this](size_t bucket) { reduce(bucket); }, .needed = [this](size_t bucket) { needed(bucket); }});
+  store_.watch({.filled = [this](size_t bucket) { reduce(bucket); },
+                .needed = [this](size_t bucket) { needed(bucket); },
+                .read = [this] { wait(); }});
 }
 
 DataParallel::~DataParallel() {
   if (mesh_.alone()) return;
   store_.watch({});
-  // On the way out of an error the others will not come: whoever waits for them on the lane must not wait.
+  // On the way out of an error the others will not come: whoever waits for them on the lane must not wait, nor the
+  // device whose memory is about to go. The wait is what ends the groups there.
   if (std::uncaught_exceptions() > 0) {
-    if (!lane_.idle()) mesh_.world().abort(fmt::format("rank {} ended early", mesh_.rank()));
+    if (lane_.idle()) return;
+    mesh_.world().abort(fmt::format("rank {} ended early", mesh_.rank()));
+    try {
+      wait();
+    } catch (const std::exception&) {
+      // The reason that was just given.
+    }
     return;
   }
   try {
@@ -125,6 +136,7 @@ std::vector<double> DataParallel::gather_values(const std::vector<double>& mine,
     mine_ = OwnedTensor(DType::f64, {count}, stream_.device);
     all_ = OwnedTensor(DType::f64, {count * mesh_.world().size()}, stream_.device);
   }
+  wait();
   from_host(mine_, mine, stream_);
   last_ = lane_.give(
       [this, purpose](StreamRef lane) {
@@ -138,6 +150,10 @@ std::vector<double> DataParallel::gather_values(const std::vector<double>& mine,
 
 void DataParallel::wait() {
   if (!mesh_.alone()) mesh_.world().wait(stream_);
+}
+
+void DataParallel::wait_until(const std::function<bool()>& done) {
+  if (!mesh_.alone()) mesh_.world().wait_until(done);
 }
 
 }  // namespace timetrial

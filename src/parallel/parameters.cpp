@@ -267,9 +267,13 @@ void ParameterStore::update_expert_biases(StreamRef stream) {
     ops::expert_bias_update({.bias = weight(bias.id), .counts = expert_counts(bias.id), .rate = bias.rate}, stream);
 }
 
-std::vector<double> ParameterStore::buffers(StreamRef stream) const { return to_host(state_.view(), stream); }
+std::vector<double> ParameterStore::buffers(StreamRef stream) const {
+  if (watcher_.read) watcher_.read();
+  return to_host(state_.view(), stream);
+}
 
 void ParameterStore::set_buffers(const std::vector<double>& values, StreamRef stream) {
+  if (watcher_.read) watcher_.read();
   from_host(state_.view(), values, stream);
 }
 
@@ -286,6 +290,7 @@ std::string ParameterStore::weights_hash(StreamRef stream) const {
   };
   for (size_t bucket = 0; bucket < groups_.size(); ++bucket) {
     if (watcher_.needed) watcher_.needed(bucket);
+    if (watcher_.read) watcher_.read();
     add(groups_[bucket].weights);
   }
   if (state_.view().elements() > 0) add(state_.view());

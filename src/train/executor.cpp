@@ -113,6 +113,7 @@ void Executor::initialize(uint64_t seed) {
 void Executor::count_load(const Pass& pass) {
   const std::vector<Tensor> begins = model_.expert_begins(pass);
   load_.resize(begins.size());
+  ranks_.wait();
   for (size_t layer = 0; layer < begins.size(); ++layer) {
     std::vector<int32_t> begin(static_cast<size_t>(begins[layer].elements()));
     copy_bytes(begin.data(), {}, begins[layer].raw(), begins[layer].device(), begins[layer].bytes(), stream_.ref());
@@ -178,7 +179,9 @@ Executor::Ticket Executor::train_step(const HostBatch& batch, double learning_ra
 }
 
 void Executor::ask_to_stop(int signal) {
-  if (!mesh_.alone()) from_host_i32(signal_, {signal}, stream_.ref());
+  if (mesh_.alone()) return;
+  ranks_.wait();
+  from_host_i32(signal_, {signal}, stream_.ref());
 }
 
 // A rank counts its own tokens; the step's are everybody's.
@@ -200,7 +203,8 @@ std::vector<std::vector<int64_t>> Executor::load_of_all_ranks(const std::vector<
 }
 
 StepResult Executor::result(Ticket ticket) {
-  ranks_.wait();
+  // For this step alone: the next one is queued behind it, and goes on.
+  ranks_.wait_until([&] { return readback_.ready(ticket); });
   const std::vector<double> values = readback_.take(ticket);
   const AddedLossCounts added = model_.added_losses();
   StepResult result{.loss = values[0],
@@ -223,6 +227,7 @@ double Executor::evaluate(const HostBatch& batch) {
     model_.forward(losses, micro_batch(row, rows), context);
     fill_zero(evaluation_sum_.view().raw(), evaluation_sum_.view().bytes(), stream_.ref());
     ops::accumulate_sum({.out = evaluation_sum_, .x = losses, .scale = 1}, stream_.ref());
+    ranks_.wait();
     sum += to_host(evaluation_sum_, stream_.ref())[0];
   }
   return sum;

@@ -10,9 +10,10 @@
 #include <thread>
 
 #include "comm/suite.h"
+#include "fixtures/emulated_devices.h"
 #include "timetrial/base/clock.h"
 #include "timetrial/comm/thread_ranks.h"
-#include "timetrial/device/sensors.h"
+#include "timetrial/device/use_device.h"
 
 namespace timetrial::testing {
 namespace {
@@ -25,7 +26,7 @@ struct Case {
 class Threads : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    if (is_emulated({.kind = GetParam().kind})) GTEST_SKIP() << "an emulated device has no NCCL";
+    emulate_devices(8);
     if (GetParam().kind == DeviceKind::cpu || device_count(DeviceKind::cuda) >= GetParam().ranks) return;
     const char* required = std::getenv("TIMETRIAL_REQUIRE_CUDA");
     if (required != nullptr && std::string(required) == "1" && GetParam().ranks == 1) FAIL() << "a GPU is required";
@@ -33,7 +34,9 @@ class Threads : public ::testing::TestWithParam<Case> {
   }
   static void each(const std::function<void(const Party&)>& body) {
     comm::run_thread_ranks(GetParam().ranks, [&](comm::Bootstrap& bootstrap) {
-      const Stream stream({.kind = GetParam().kind, .index = bootstrap.local_rank()});
+      const Device device{.kind = GetParam().kind, .index = bootstrap.local_rank()};
+      use_device(device);
+      const Stream stream(device);
       const auto world = bootstrap.make_world(stream.ref().device, {});
       EXPECT_EQ(world->rank(), bootstrap.rank());
       EXPECT_EQ(world->size(), GetParam().ranks);

@@ -72,7 +72,7 @@ TEST(Buckets, AreAskedForBeforeAWeightIsRead) {
 }
 
 TEST(CommLane, WorksInOrderBesideTheCaller) {
-  CommLane lane{Device()};
+  CommLane lane{Device(), 8};
   std::vector<int> order;
   std::atomic<int> done{0};
   std::vector<CommLane::Ticket> tickets;
@@ -96,7 +96,7 @@ TEST(CommLane, WorksInOrderBesideTheCaller) {
 }
 
 TEST(CommLane, AnErrorReachesWhoeverWaitsAndDropsTheRest) {
-  CommLane lane{Device()};
+  CommLane lane{Device(), 8};
   bool ran = false;
   const auto failed = lane.give([](StreamRef) { throw UserError("gone"); }, {});
   const auto later = lane.give([&ran](StreamRef) { ran = true; }, {});

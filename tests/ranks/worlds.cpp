@@ -10,13 +10,12 @@
 #include <random>
 
 #include "timetrial/comm/thread_ranks.h"
+#include "timetrial/device/use_device.h"
 #include "workloads/deepseekv3_671b/workload.h"
 #include "workloads/gpt_oss_20b/workload.h"
 #include "workloads/llama31_405b/workload.h"
 
 namespace timetrial::testing {
-
-namespace {
 
 std::unique_ptr<Workload> workload_of_name(const std::string& name) {
   if (name == "gpt_oss_20b") return gpt_oss_20b::make_workload();
@@ -40,6 +39,8 @@ HostBatch random_rows(const RunConfig& config, int64_t rows, uint32_t seed) {
     batch.tokens.push_back(static_cast<int32_t>(random() % static_cast<uint32_t>(config.model.vocabulary)));
   return batch;
 }
+
+namespace {
 
 // Norms start at 1 and biases at 0, where mistakes hide: every rank moves everything off its start by the same.
 void shake(Executor& executor) {
@@ -67,9 +68,10 @@ void gather_gradients(Executor& executor) {
 
 Trace run(const RunConfig& config, const Meddling& meddling, ProcessMesh& mesh) {
   omp_set_num_threads(1);
-  auto model = workload_of_name(config.workload)->make_model(config, {});
+  const Device device = device_of(config, mesh.rank());
+  auto model = workload_of_name(config.workload)->make_model(config, device);
   if (meddling.model) model = meddling.model(std::move(model), config);
-  Executor executor(*model, config, {}, &mesh);
+  Executor executor(*model, config, device, &mesh);
   executor.initialize(7);
   shake(executor);
   executor.measure_expert_load();
@@ -112,6 +114,10 @@ double largest(const std::vector<double>& values) {
 }
 
 }  // namespace
+
+Device device_of(const RunConfig& config, int rank) {
+  return {.kind = config.device.kind, .index = config.device.kind == DeviceKind::cpu ? 0 : rank};
+}
 
 RunConfig tiny_config(const std::string& workload, DType dtype, int ranks) {
   const Json user = {{"workload", workload},
@@ -161,7 +167,9 @@ RunConfig tiny_config(const std::string& workload, DType dtype, int ranks) {
 std::vector<Trace> traces(const RunConfig& config, const Meddling& meddling) {
   std::vector<Trace> all(static_cast<size_t>(config.parallel.world_size()));
   comm::run_thread_ranks(config.parallel.world_size(), [&](comm::Bootstrap& bootstrap) {
-    auto world = bootstrap.make_world({}, {.init = 60, .call = 60});
+    const Device device = device_of(config, bootstrap.rank());
+    use_device(device);
+    auto world = bootstrap.make_world(device, {.init = 60, .call = 60});
     if (meddling.world) world = meddling.world(std::move(world));
     ProcessMesh mesh(config.parallel, std::move(world));
     all[static_cast<size_t>(bootstrap.rank())] = run(config, meddling, mesh);

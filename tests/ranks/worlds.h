@@ -36,6 +36,15 @@ struct Meddling {
 // Buckets are small, so that there are many.
 RunConfig tiny_config(const std::string& workload, DType dtype, int ranks);
 
+std::unique_ptr<Workload> workload_of_name(const std::string& name);
+
+// Of a rank: the CPU, or the GPU of its number where the configuration asks for GPUs.
+Device device_of(const RunConfig& config, int rank);
+
+// Sequences of tokens drawn from `seed`, and some of them.
+HostBatch random_rows(const RunConfig& config, int64_t rows, uint32_t seed);
+HostBatch rows_of(const HostBatch& all, const std::vector<int64_t>& rows);
+
 // The traces of all ranks of a run on the same sequences.
 std::vector<Trace> traces(const RunConfig& config, const Meddling& meddling = {});
 

@@ -34,6 +34,9 @@ class Bootstrap {
   // Tells the other ranks, as far as they can be reached, that this one ends and why; their collectives then throw.
   virtual void abort(const std::string& why) noexcept = 0;
 
+  // What to tell once this rank or another has ended the run, and why; on any thread, at once when that is so already.
+  virtual void when_over(std::function<void(const std::string&)>) {}
+
   // Who watches this rank asks so what it does, on a thread of its own. Nobody does where ranks are threads.
   virtual void watch(std::function<Activity()>) {}
   // Seconds that rank 0's clock is ahead of this host's. Collective where ranks are processes.

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -106,6 +107,8 @@ class Communicator {
   // Returns when everything queued on the stream is done; throws CommError when that does not happen within the
   // deadline. On the CPU there is nothing to wait for.
   virtual void wait(StreamRef stream);
+  // The same for a part of the work: until `done` says so. `done` must not wait.
+  virtual void wait_until(const std::function<bool()>& done);
   // Ends the group: calls of this rank, and of the others where the implementation reaches them, throw `why`.
   // Thread-safe.
   virtual void abort(const std::string& why) noexcept = 0;

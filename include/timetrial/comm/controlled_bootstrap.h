@@ -5,8 +5,10 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "timetrial/comm/bootstrap.h"
 #include "timetrial/comm/control_plane.h"
@@ -28,6 +30,7 @@ class ControlledBootstrap final : public Bootstrap {
   std::vector<std::string> all_gather(const std::string& mine) override;
   std::unique_ptr<Communicator> make_world(Device device, const Deadlines& deadlines) override;
   void abort(const std::string& why) noexcept override;
+  void when_over(std::function<void(const std::string&)> over) override;
   void watch(std::function<Activity()> activity) override { control_->watch(std::move(activity)); }
   double clock_offset() override { return control_->clock_offset(); }
 
@@ -42,8 +45,13 @@ class ControlledBootstrap final : public Bootstrap {
   ControlPlane& control() { return *control_; }
 
  private:
+  void tell(const std::string& why);
+
   std::unique_ptr<Bootstrap> inner_;
   Deadlines deadlines_;
+  std::mutex mutex_;
+  std::string over_;  // why; empty while all is well
+  std::vector<std::function<void(const std::string&)>> listeners_;
   std::unique_ptr<ControlPlane> control_;
 };
 

@@ -23,7 +23,9 @@ class CommLane {
     int64_t number = -1;  // -1: of nothing
   };
 
-  explicit CommLane(Device device);
+  // `held`: the latest tickets that end each at a point of their own; an older one ends where a later one does, so
+  // awaiting it waits for more.
+  CommLane(Device device, size_t held);
   ~CommLane();  // waits for the work under way; what is still queued is dropped
   CommLane(const CommLane&) = delete;
   CommLane& operator=(const CommLane&) = delete;
@@ -32,7 +34,8 @@ class CommLane {
   Ticket give(Work work, StreamRef compute);
   // What is queued on `compute` from now on comes after the ticket's work. On the CPU: waits for it.
   void await(Ticket ticket, StreamRef compute);
-  bool idle();  // nothing queued, nothing under way
+  // Nothing queued, nothing under way. On CUDA the host does not know that: only a lane that never had work is idle.
+  bool idle();
 
   // Seconds since the lane was made. On CUDA the host knows neither, and both stay 0.
   struct Times {

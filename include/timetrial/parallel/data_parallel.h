@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -39,6 +40,8 @@ class DataParallel {
   std::vector<double> gather_values(const std::vector<double>& mine, std::string_view purpose);
   // Waits for the stream with the mesh's deadline instead of for ever.
   void wait();
+  // The same for a part of the work; `done` says whether it is.
+  void wait_until(const std::function<bool()>& done);
   ProcessMesh& mesh() { return mesh_; }
   CommLane::Times times() { return lane_.times(); }
 

@@ -95,6 +95,7 @@ class ParameterStore {
   // weights are about to be read.
   struct Watcher {
     std::function<void(size_t bucket)> filled, needed;
+    std::function<void()> read = {};  // the host is about to wait for what is queued
   };
   void watch(Watcher watcher) { watcher_ = std::move(watcher); }
   // `filled` is told once a bucket has had the contributions of this many micro batches; 0: no more.

@@ -69,7 +69,10 @@ class Executor {
   ParameterStore& parameters() { return store_; }
   size_t scratch_high_water() const { return scratch_.high_water(); }
   StreamRef stream() const { return stream_.ref(); }
-  void wait() const { stream_.synchronize(); }  // until everything queued is done
+  void wait() {  // until everything queued is done
+    ranks_.wait();
+    stream_.synchronize();
+  }
 
  private:
   void stage(const HostBatch& batch);

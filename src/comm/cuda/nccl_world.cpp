@@ -1,4 +1,5 @@
-// NCCL communicators that never block the host for ever: every wait has a deadline, and ends with an abort.
+// NCCL communicators that never block the host for ever: every wait has a deadline, and ends with an abort of all that
+// the rank has.
 // SPDX-License-Identifier: Apache-2.0
 #include "comm/cuda/nccl_world.h"
 
@@ -6,16 +7,16 @@
 #include <nccl.h>
 
 #include <cstring>
-#include <thread>
+#include <exception>
+#include <memory>
 
+#include "comm/cuda/nccl_family.h"
 #include "comm/patience.h"
 #include "device/cuda/check.h"
 
 namespace timetrial::comm::cuda {
 
 namespace {
-
-constexpr auto kPause = std::chrono::microseconds(20);  // between two looks at the device or the library
 
 ncclDataType_t type_of(DType type) {
   switch (type) {
@@ -51,101 +52,78 @@ ncclConfig_t patient_config() {
 
 class NcclCommunicator final : public Communicator {
  public:
-  // `begin` starts the making of the handle, without waiting for the others.
-  template <class Begin>
-  NcclCommunicator(const std::string& name, int rank, int size, Device device, const Deadlines& deadlines,
-                   const Begin& begin)
-      : Communicator(name, rank, size, deadlines.call), device_(device) {
-    const timetrial::cuda::DeviceScope scope(device.index);
-    await(begin(&handle_), {deadlines.init, fmt::format("making the group of {} ranks", size)});
+  // A rank's place in a group whose handle is ready. The handle is the family's until this destroys it.
+  struct Seat {
+    ncclComm_t handle;
+    int rank, size;
+    Device device;
+    std::shared_ptr<NcclFamily> family;
+  };
+  NcclCommunicator(const std::string& name, const Seat& seat, double deadline)
+      : Communicator(name, seat.rank, seat.size, deadline),
+        device_(seat.device),
+        family_(seat.family),
+        handle_(seat.handle) {
+    const timetrial::cuda::DeviceScope scope(device_.index);
     TIMETRIAL_CUDA(cudaEventCreateWithFlags(&done_, cudaEventDisableTiming));
   }
 
+  // Without an error the ranks part as they met, because an abort could cut off a peer that still needs this rank. What
+  // is late, or ends with an error, is aborted.
   ~NcclCommunicator() override {
-    if (done_ != nullptr) cudaEventDestroy(done_);
-    if (handle_ == nullptr) return;
-    // Finalizing would wait for peers that may be gone; abort frees the same memory.
-    ncclCommAbort(handle_);
-  }
-
-  void abort(const std::string& why) noexcept override {
+    cudaEventDestroy(done_);
+    if (family_->ended()) return;
     try {
-      const std::lock_guard lock(mutex_);
-      if (aborted_.empty()) aborted_ = why;
+      if (std::uncaught_exceptions() > 0) give_up("this rank ends with an error");
+      look();
+      family_->await(handle_, ncclCommFinalize(handle_), {deadline(), "parting", name()});
+      family_->remove(handle_);
+      ncclCommDestroy(handle_);
     } catch (const std::exception&) {
-      // No memory for the text; whoever waits then runs into the deadline.
+      // The family has ended; who still needs this rank finds out as after any other error.
     }
   }
+
+  void abort(const std::string& why) noexcept override { family_->tell(why); }
 
   // Waits for the stream alone, with an eye on the library and on abort().
   void wait(StreamRef stream) override {
     const timetrial::cuda::DeviceScope scope(device_.index);
+    look();
     TIMETRIAL_CUDA(cudaEventRecord(done_, static_cast<cudaStream_t>(stream.handle)));
-    Patience patience(deadline());
-    for (;;) {
+    wait_until([this] {
       const cudaError_t state = cudaEventQuery(done_);
-      if (state == cudaSuccess) return;
-      if (state != cudaErrorNotReady) TIMETRIAL_CUDA(state);
-      look();
-      if (patience.over()) {
-        const Position last = position();
-        give_up_late(
-            fmt::format("the device did not get past {} \"{}\" (call {}) within {:.3g} s: another rank did not come",
-                        name_of(last.kind), last.purpose, last.sequence, deadline()));
+      if (state == cudaErrorNotReady) {
+        static_cast<void>(cudaGetLastError());  // "not yet" is no error; do not leave one behind
+        return false;
       }
-      std::this_thread::sleep_for(kPause);
+      TIMETRIAL_CUDA(state);
+      return true;
+    });
+  }
+
+  void wait_until(const std::function<bool()>& done) override {
+    const timetrial::cuda::DeviceScope scope(device_.index);
+    Patience patience(deadline());
+    for (const Looks looks; !done(); looks.pause()) {
+      look();
+      if (!patience.over()) continue;
+      const Position last = position();
+      throw LateError(family_->end(
+          fmt::format("{}: the device did not get past {} \"{}\" (call {}) within {:.3g} s: another rank did not come",
+                      name(), name_of(last.kind), last.purpose, last.sequence, deadline())));
     }
   }
 
  private:
-  struct Limit {
-    double seconds;
-    std::string what;
-  };
-
-  std::string end(const std::string& why) {
-    std::string text = fmt::format("{}: {}", name(), why);
-    abort(text);
-    if (handle_ != nullptr) ncclCommAbort(handle_);
-    handle_ = nullptr;
-    return text;
+  [[noreturn]] void give_up(const std::string& why) {
+    throw CommError(family_->end(fmt::format("{}: {}", name(), why)));
   }
-  [[noreturn]] void give_up(const std::string& why) { throw CommError(end(why)); }
-  [[noreturn]] void give_up_late(const std::string& why) { throw LateError(end(why)); }
 
-  // Throws what abort() said, or what NCCL found out since it was last asked.
+  // Throws what abort() said, or what NCCL found out in any group of this rank since it was last asked.
   void look() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!aborted_.empty() && handle_ == nullptr) throw CommError(aborted_);
-    }
-    std::string why;
-    {
-      const std::lock_guard lock(mutex_);
-      why = aborted_;
-    }
-    if (!why.empty()) give_up(why);
-    ncclResult_t state = ncclSuccess;
-    const ncclResult_t asked = ncclCommGetAsyncError(handle_, &state);
-    if (asked != ncclSuccess) give_up(ncclGetErrorString(asked));
-    if (state != ncclSuccess && state != ncclInProgress)
-      give_up(fmt::format("{}: {}", ncclGetErrorString(state), ncclGetLastError(handle_)));
-  }
-
-  // The one place that waits for the library itself: a non-blocking call may still be at work when it returns.
-  void await(ncclResult_t result, const Limit& limit) {
-    Patience patience(limit.seconds);
-    while (result == ncclInProgress) {
-      if (patience.over())
-        give_up_late(
-            fmt::format("{} was not done within {:.3g} s: another rank did not come", limit.what, limit.seconds));
-      std::this_thread::sleep_for(kPause);
-      const ncclResult_t asked = ncclCommGetAsyncError(handle_, &result);
-      if (asked != ncclSuccess) result = asked;
-    }
-    if (result == ncclSuccess) return;
-    const char* words = handle_ != nullptr ? ncclGetLastError(handle_) : "";
-    give_up(fmt::format("{}: {} {}", limit.what, ncclGetErrorString(result), words));
+    if (family_->ended()) throw CommError(family_->told());
+    if (const std::string why = family_->trouble(); !why.empty()) give_up(why);
   }
 
   ncclResult_t exchange(const Call& call) {
@@ -201,36 +179,32 @@ class NcclCommunicator final : public Communicator {
     const timetrial::cuda::DeviceScope scope(device_.index);
     look();
     if (call.kind == Collective::barrier && !flag_.view()) flag_ = OwnedTensor(DType::i32, {1}, device_);
-    await(start(call), {deadline(), text_of(call)});
+    family_->await(handle_, start(call), {deadline(), text_of(call), name()});
   }
 
   std::unique_ptr<Communicator> make_split(const Call& call, const std::string& name) override;
 
   Device device_;
-  ncclComm_t handle_ = nullptr;
+  std::shared_ptr<NcclFamily> family_;
+  ncclComm_t handle_;
   cudaEvent_t done_ = nullptr;
   OwnedTensor flag_;
-  std::mutex mutex_;
-  std::string aborted_;
 };
 
 std::unique_ptr<Communicator> NcclCommunicator::make_split(const Call& call, const std::string& name) {
   const timetrial::cuda::DeviceScope scope(device_.index);
   look();
-  ncclComm_t part = nullptr;
+  const NcclFamily::Limit limit{deadline(), text_of(call), this->name()};
   ncclConfig_t config = patient_config();
-  await(ncclCommSplit(handle_, call.root, rank(), &part, &config), {deadline(), text_of(call)});
-  int part_rank = 0, part_size = 0;
-  const auto begin = [part](ncclComm_t* handle) {
-    *handle = part;
-    ncclResult_t state = ncclSuccess;
-    const ncclResult_t asked = ncclCommGetAsyncError(part, &state);
-    return asked == ncclSuccess ? state : asked;
-  };
-  if (ncclCommUserRank(part, &part_rank) != ncclSuccess || ncclCommCount(part, &part_size) != ncclSuccess)
+  // The child's handle is there when the parent is done with the split, and not before (NVIDIA/nccl, issue 1472); then
+  // the child has to become ready itself before it can be asked anything.
+  Seat seat{.handle = nullptr, .rank = 0, .size = 0, .device = device_, .family = family_};
+  family_->await(handle_, ncclCommSplit(handle_, call.root, rank(), &seat.handle, &config), limit);
+  family_->add(seat.handle);
+  family_->await(seat.handle, ncclInProgress, limit);
+  if (ncclCommUserRank(seat.handle, &seat.rank) != ncclSuccess || ncclCommCount(seat.handle, &seat.size) != ncclSuccess)
     give_up(fmt::format("{}: its rank and size cannot be told", text_of(call)));
-  return std::make_unique<NcclCommunicator>(name, part_rank, part_size, device_, Deadlines{deadline(), deadline()},
-                                            begin);
+  return std::make_unique<NcclCommunicator>(name, seat, deadline());
 }
 
 std::string text_of_id(const ncclUniqueId& id) { return {id.internal, sizeof id.internal}; }
@@ -252,11 +226,21 @@ std::unique_ptr<Communicator> make_nccl_world(Bootstrap& bootstrap, Device devic
   const std::string text = bootstrap.all_gather(text_of_id(id)).front();
   TIMETRIAL_CHECK(text.size() == sizeof id.internal, "an NCCL id of {} bytes", text.size());
   std::memcpy(id.internal, text.data(), text.size());
-  const auto begin = [&](ncclComm_t* handle) {
-    ncclConfig_t config = patient_config();
-    return ncclCommInitRankConfig(handle, bootstrap.size(), id, bootstrap.rank(), &config);
-  };
-  return std::make_unique<NcclCommunicator>("world", bootstrap.rank(), bootstrap.size(), device, deadlines, begin);
+  NcclCommunicator::Seat seat{.handle = nullptr,
+                              .rank = bootstrap.rank(),
+                              .size = bootstrap.size(),
+                              .device = device,
+                              .family = std::make_shared<NcclFamily>()};
+  bootstrap.when_over([family = std::weak_ptr(seat.family)](const std::string& why) {
+    if (const auto there = family.lock()) there->tell(why);
+  });
+  const timetrial::cuda::DeviceScope scope(device.index);
+  ncclConfig_t config = patient_config();
+  const ncclResult_t begun = ncclCommInitRankConfig(&seat.handle, bootstrap.size(), id, bootstrap.rank(), &config);
+  seat.family->add(seat.handle);
+  seat.family->await(seat.handle, begun,
+                     {deadlines.init, fmt::format("making the group of {} ranks", bootstrap.size()), "world"});
+  return std::make_unique<NcclCommunicator>("world", seat, deadlines.call);
 }
 
 }  // namespace timetrial::comm::cuda

@@ -52,6 +52,14 @@ int device_count() {
   return count;
 }
 
+void use(int device) { TIMETRIAL_CUDA(cudaSetDevice(device)); }
+
+int in_use() {
+  int device = 0;
+  TIMETRIAL_CUDA(cudaGetDevice(&device));
+  return device;
+}
+
 bool is_emulated() { return TIMETRIAL_EMULATED; }
 
 void* create_stream(int device) {
@@ -160,7 +168,8 @@ bool event_done(void* event) {
 
 void wait_event(void* event) { TIMETRIAL_CUDA(cudaEventSynchronize(event_of(event))); }
 
-void* allocate_host(size_t bytes) {
+void* allocate_host(int device, size_t bytes) {
+  const DeviceScope scope(device);
   void* data = nullptr;
   TIMETRIAL_CUDA(cudaHostAlloc(&data, bytes, cudaHostAllocDefault));
   return data;
@@ -168,7 +177,8 @@ void* allocate_host(size_t bytes) {
 
 void release_host(void* data) noexcept { report(cudaFreeHost(data), "cudaFreeHost"); }
 
-void fill_zero(void* data, size_t bytes, void* stream) {
+void fill_zero(int device, void* data, size_t bytes, void* stream) {
+  const DeviceScope scope(device);
   TIMETRIAL_CUDA(cudaMemsetAsync(data, 0, bytes, stream_of(stream)));
 }
 

@@ -9,7 +9,9 @@
 namespace timetrial::cuda {
 
 int device_count();
-bool is_emulated();  // by tests/emulation, in place of a GPU
+void use(int device);  // the calling thread's from now on
+int in_use();          // by the calling thread
+bool is_emulated();    // by tests/emulation, in place of a GPU
 void* create_stream(int device);
 void destroy_stream(void* stream) noexcept;
 void synchronize(void* stream);
@@ -40,8 +42,8 @@ void destroy_event(void* event) noexcept;
 void record_event(void* event, void* stream);
 bool event_done(void* event);
 void wait_event(void* event);
-void* allocate_host(size_t bytes);  // page-locked
+void* allocate_host(int device, size_t bytes);  // page-locked
 void release_host(void* data) noexcept;
-void fill_zero(void* data, size_t bytes, void* stream);
+void fill_zero(int device, void* data, size_t bytes, void* stream);
 
 }  // namespace timetrial::cuda

@@ -1,5 +1,5 @@
-// What the process has asked of the emulated device so far. Defined only where the device is emulated.
-// SPDX-License-Identifier: Apache-2.0
+// What the process has asked of the emulated devices so far, and how many there are. Defined only where the device is
+// emulated. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -15,5 +15,13 @@ struct Counts {
 };
 
 Counts counts();
+
+// How many devices cudaGetDeviceCount finds; 1 until this is called, which is before anything is on one of them.
+inline constexpr int kMostDevices = 8;
+void set_devices(int devices);
+// Whether a call has made a context on a device since the last forget_contexts(), as cudaSetDevice does and every call
+// that works on the calling thread's device.
+bool has_context(int device);
+void forget_contexts();
 
 }  // namespace timetrial::emulation

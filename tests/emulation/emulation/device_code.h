@@ -43,6 +43,11 @@ inline unsigned __ballot_sync(unsigned mask, int predicate, Where where = Where:
   return timetrial::emulation::warp_operation({"__ballot_sync", where},
                                               {.mask = mask, .value = predicate != 0, .votes = true});
 }
+inline int __shfl_xor_sync(unsigned mask, int value, int lane_mask, Where where = Where::current()) {
+  return std::bit_cast<int>(timetrial::emulation::warp_operation(
+      {"__shfl_xor_sync", where},
+      {.mask = mask, .value = std::bit_cast<uint32_t>(value), .lane_mask = static_cast<unsigned>(lane_mask)}));
+}
 inline float __shfl_xor_sync(unsigned mask, float value, int lane_mask, Where where = Where::current()) {
   return std::bit_cast<float>(timetrial::emulation::warp_operation(
       {"__shfl_xor_sync", where},

@@ -30,10 +30,10 @@ size_t rounded(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
 }  // namespace
 
-void* DeviceMemory::allocate(size_t bytes) {
+void* DeviceMemory::allocate(size_t bytes, int device) {
   if (bytes > free_bytes()) return nullptr;
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  Allocation made{bytes, nullptr, 0};
+  Allocation made{bytes, nullptr, 0, device};
   std::byte* data = nullptr;
   if (kGuardPages) {
     const size_t inner = rounded(rounded(bytes, kAlignment), page);
@@ -72,12 +72,12 @@ bool DeviceMemory::release(void* data) {
   return true;
 }
 
-void* DeviceMemory::allocate_host(size_t bytes) {
+void* DeviceMemory::allocate_host(size_t bytes, int device) {
   const size_t size = rounded(bytes, kAlignment);
   void* const data = std::aligned_alloc(kAlignment, size);
   if (!data) return nullptr;
   std::memset(data, kGarbage, size);
-  host_.emplace(static_cast<std::byte*>(data), Allocation{bytes, static_cast<std::byte*>(data), size});
+  host_.emplace(static_cast<std::byte*>(data), Allocation{bytes, static_cast<std::byte*>(data), size, device});
   return data;
 }
 
@@ -100,6 +100,12 @@ const std::pair<const std::byte* const, DeviceMemory::Allocation>* DeviceMemory:
 MemoryKind DeviceMemory::kind_of(const void* data) const {
   if (find(device_, data)) return MemoryKind::device;
   return find(host_, data) ? MemoryKind::page_locked : MemoryKind::pageable;
+}
+
+int DeviceMemory::device_of(const void* data) const {
+  for (const auto* in : {&device_, &host_})
+    if (const auto* found = find(*in, data)) return found->second.device;
+  return -1;
 }
 
 bool DeviceMemory::holds(const void* data, size_t bytes) const {

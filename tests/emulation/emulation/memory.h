@@ -14,13 +14,14 @@ enum class MemoryKind { device, page_locked, pageable };
 class DeviceMemory {
  public:
   // Garbage at first, which is NaN in every floating type. Null when the device has no more room.
-  void* allocate(size_t bytes);
+  void* allocate(size_t bytes, int device);
   // False for what is no allocation.
   bool release(void* data);
-  void* allocate_host(size_t bytes);
+  void* allocate_host(size_t bytes, int device);
   bool release_host(void* data);
 
   MemoryKind kind_of(const void* data) const;
+  int device_of(const void* data) const;  // of what was allocated; -1 for other memory
   // Whether [data, data + bytes) lies inside one allocation, for addresses that are inside one.
   bool holds(const void* data, size_t bytes) const;
   size_t free_bytes() const { return kDeviceBytes - used_; }
@@ -42,6 +43,7 @@ class DeviceMemory {
     size_t bytes;     // asked for
     std::byte* base;  // of the mapping
     size_t mapped;
+    int device;
   };
   void let(bool allowed) const;
   const std::pair<const std::byte* const, Allocation>* find(const std::map<const std::byte*, Allocation>& in,

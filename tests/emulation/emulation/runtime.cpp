@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -11,19 +12,23 @@
 
 namespace {
 
+using timetrial::emulation::current_device;
 using timetrial::emulation::EmulatedDevice;
 using timetrial::emulation::EventState;
 using timetrial::emulation::kDeviceBytes;
 using timetrial::emulation::kMostSharedBytes;
 using timetrial::emulation::MemoryKind;
 
+constexpr uint64_t kPieces = 64;  // of work that one question about an event gets done
+
 EmulatedDevice& device() { return EmulatedDevice::get(); }
 
 cudaError_t wait_for(EventState& event) {
   ++device().counts().synchronisations;
-  if (event.stream) device().work(*event.stream, event.until);
-  return cudaSuccess;
+  return event.stream ? device().finish(event.stream, event.until) : cudaSuccess;
 }
+
+bool is_device(int which) { return which >= 0 && which < device().devices(); }
 
 }  // namespace
 
@@ -65,19 +70,24 @@ const char* cudaGetErrorString(cudaError_t code) {
 cudaError_t cudaGetLastError() { return device().take_last_error(); }
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = device().devices();
   return cudaSuccess;
 }
 
 cudaError_t cudaGetDevice(int* which) {
-  *which = 0;
+  *which = current_device();
   return cudaSuccess;
 }
 
-cudaError_t cudaSetDevice(int which) { return which == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+// Makes the device's context (CUDA Runtime API, cudaSetDevice, from 12.0 on).
+cudaError_t cudaSetDevice(int which) {
+  if (!is_device(which)) return cudaErrorInvalidDevice;
+  current_device() = which;
+  return device().guarded([] { return cudaSuccess; });
+}
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int which) {
-  if (which != 0) return cudaErrorInvalidDevice;
+  if (!is_device(which)) return cudaErrorInvalidDevice;
   *properties = {};
   std::snprintf(properties->name, sizeof properties->name, "emulated");
   properties->totalGlobalMem = kDeviceBytes;
@@ -86,7 +96,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int which) {
 
 // No generation of chips, so nothing that only one of them can is ever chosen.
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int which) {
-  if (which != 0) return cudaErrorInvalidDevice;
+  if (!is_device(which)) return cudaErrorInvalidDevice;
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount:
       *value = 1;
@@ -100,25 +110,26 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int whi
 }
 
 cudaError_t cudaDeviceGetPCIBusId(char* text, int length, int which) {
-  if (which != 0) return cudaErrorInvalidDevice;
-  std::snprintf(text, static_cast<size_t>(length), "0000:00:00.0");
+  if (!is_device(which)) return cudaErrorInvalidDevice;
+  std::snprintf(text, static_cast<size_t>(length), "0000:%02x:00.0", static_cast<unsigned>(which));
   return cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void** data, size_t bytes) {
   return device().guarded([&] {
     ++device().counts().allocations;
-    *data = device().memory().allocate(bytes);
+    *data = device().memory().allocate(bytes, current_device());
     return *data ? cudaSuccess : cudaErrorMemoryAllocation;
   });
 }
 
-// Waits for all work, as the real one does.
+// Waits for all work of the memory's device, as the real one does.
 cudaError_t cudaFree(void* data) {
   return device().guarded([&] {
     if (!data) return cudaSuccess;
     ++device().counts().synchronisations;
-    device().work_off_everything();
+    const cudaError_t code = device().finish_everything_of(device().memory().device_of(data));
+    if (code != cudaSuccess) return code;
     return device().memory().release(data) ? cudaSuccess : cudaErrorInvalidValue;
   });
 }
@@ -126,7 +137,7 @@ cudaError_t cudaFree(void* data) {
 cudaError_t cudaHostAlloc(void** data, size_t bytes, unsigned) {
   return device().guarded([&] {
     ++device().counts().allocations;
-    *data = device().memory().allocate_host(bytes);
+    *data = device().memory().allocate_host(bytes, current_device());
     return *data ? cudaSuccess : cudaErrorMemoryAllocation;
   });
 }
@@ -135,7 +146,8 @@ cudaError_t cudaFreeHost(void* data) {
   return device().guarded([&] {
     if (!data) return cudaSuccess;
     ++device().counts().synchronisations;
-    device().work_off_everything();
+    const cudaError_t code = device().finish_everything_of(device().memory().device_of(data));
+    if (code != cudaSuccess) return code;
     return device().memory().release_host(data) ? cudaSuccess : cudaErrorInvalidValue;
   });
 }
@@ -154,6 +166,7 @@ cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t st
   return device().guarded([&] {
     if (device().memory().kind_of(data) == MemoryKind::pageable || !device().memory().holds(data, bytes))
       return cudaErrorInvalidValue;
+    if (device().stream(stream)->device != current_device()) return cudaErrorInvalidResourceHandle;
     ++device().counts().fills;
     device().queue(stream, [=] { std::memset(data, value, bytes); });
     return cudaSuccess;
@@ -177,7 +190,8 @@ cudaError_t cudaMemcpyAsync(void* destination, const void* source, size_t bytes,
     }
     if (memory.kind_of(destination) == MemoryKind::pageable) {
       ++device().counts().synchronisations;
-      device().work_off(*device().stream(stream));
+      const auto waited = device().stream(stream);
+      return device().finish(waited, waited->queued);
     }
     return cudaSuccess;
   });
@@ -201,21 +215,24 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return device().guarded([&] {
     ++device().counts().synchronisations;
-    device().work_off(*device().stream(stream));
-    return cudaSuccess;
+    const auto waited = device().stream(stream);
+    return device().finish(waited, waited->queued);
   });
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   return device().guarded([&] {
-    if (event->stream) device().queue(stream, [reached = *event] { device().work(*reached.stream, reached.until); });
+    if (event->stream)
+      device().queue(stream, {[reached = *event] { return device().work(*reached.stream, reached.until); }, {}});
     return cudaSuccess;
   });
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  *event = new EventState;
-  return cudaSuccess;
+  return device().guarded([&] {
+    *event = new EventState{.device = current_device(), .stream = {}};
+    return cudaSuccess;
+  });
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
@@ -225,17 +242,20 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   return device().guarded([&] {
+    if (device().stream(stream)->device != event->device) return cudaErrorInvalidResourceHandle;
     event->stream = device().stream(stream);
     event->until = event->stream->queued;
     return cudaSuccess;
   });
 }
 
-// Each question lets the stream get on by one piece of work, so that who asks in a loop gets an answer.
+// Each question lets the stream get on by some pieces of work, so that who asks in a loop gets an answer; where that
+// waits for another stream, the others get on.
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   return device().guarded([&] {
     if (!event->stream || event->stream->done >= event->until) return cudaSuccess;
-    device().work(*event->stream, event->stream->done + 1);
+    if (!device().work(*event->stream, std::min(event->until, event->stream->done + kPieces)))
+      device().work_on_everything();
     return cudaErrorNotReady;
   });
 }
