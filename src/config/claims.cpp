@@ -52,7 +52,10 @@ Names read_names(Values& asked, const Json& benchmark) {
 
 Values free_values(const std::vector<Field>& fields, const RunConfig& run, const Json& benchmark, const Names& names) {
   const Json& mlperf = member(benchmark, "mlperf", "");
-  const auto keys = member(mlperf, "free", "/mlperf").get<std::vector<std::string>>();
+  const bool full = names.variant == full_variant(benchmark);
+  auto keys = member(mlperf, "free", "/mlperf").get<std::vector<std::string>>();
+  if (full && mlperf.contains("free_in_full"))
+    for (const Json& key : mlperf["free_in_full"]) keys.push_back(key.get<std::string>());
   Values free;
   for (const Field& field : fields) {
     if (contains(keys, field.key)) free[field.key] = {field.get(run), path_of(field.key), false};
@@ -60,7 +63,7 @@ Values free_values(const std::vector<Field>& fields, const RunConfig& run, const
   TIMETRIAL_CHECK(free.size() == keys.size(), "/mlperf/free of the benchmark names a key that is none");
   const auto least = mlperf.find("smallest_batch");
   if (least != mlperf.end() && run.train.global_batch < least->get<int64_t>()) free.erase("train.global_batch");
-  if (names.variant != full_variant(benchmark)) return free;
+  if (!full) return free;
   for (const Field& field : fields) {
     const auto allowed = allowed_values(fields, run, benchmark, field.key);
     if (!allowed) continue;

@@ -17,7 +17,8 @@ std::string read_workload(const Values& asked);
 Names read_names(Values& asked, const Json& benchmark);
 
 // The values a benchmark leaves free to a run of this name, as the run has them. A batch below /mlperf/smallest_batch
-// is not free. Of a key in /mlperf/allowed the full variant is free to take the values there, and no others.
+// is not free. The full variant has /mlperf/free_in_full besides, because smaller ones derive other values from these
+// keys; and of a key in /mlperf/allowed the values there, and no others.
 Values free_values(const std::vector<Field>& fields, const RunConfig& run, const Json& benchmark, const Names& names);
 
 bool contains(const std::vector<std::string>& list, const std::string& word);

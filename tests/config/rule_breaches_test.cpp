@@ -124,6 +124,13 @@ TEST(RuleBreaches, LeaveTheStepLimitOfLlamaFree) {
     EXPECT_EQ(run.train.decay_steps, horizon - warmup) << batch;
     EXPECT_TRUE(run.scaled_rules.empty());
   }
+  // Smaller variants end their decay with the run.
+  const Json small = user_config_of(llama(), "small");
+  const RunConfig short_run =
+      parse_run_config(small, llama(), "x",
+                       {{"train.max_steps", "40"}, {"train.warmup_steps", "2"}, {"evaluation.every_samples", "64"}});
+  EXPECT_EQ(short_run.variant, "custom");
+  EXPECT_EQ(short_run.train.decay_steps, 38);
   EXPECT_EQ(breaches(benchmark(), "full", {{"train.max_steps", "20000"}}).size(), 2u);  // and its decay
   EXPECT_EQ(breaches(llama(), "full", {{"train.decay_steps", "700"}}).size(), 1u);
 }
