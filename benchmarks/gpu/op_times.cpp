@@ -32,10 +32,25 @@ struct LayerShape {
 
 class Bench {
  public:
-  Bench(Device device, DType dtype, int calls) : stream_(device), dtype_(dtype), calls_(calls) {}
+  Bench(Device device, DType dtype, int calls)
+      : stream_(device),
+        dtype_(dtype),
+        calls_(calls),
+        workspace_(device, std::max<size_t>(ops::matmul_workspace_bytes(device), kArenaAlignment)) {}
 
   StreamRef stream() const { return stream_.ref(); }
   DType dtype() const { return dtype_; }
+  // What a model piece gives its ops: handles and plans that stay, and the products' workspace.
+  ops::Libraries* libraries() { return &libraries_; }
+  Tensor workspace() const {
+    return {
+        workspace_.data(), DType::i32, {static_cast<int64_t>(workspace_.bytes() / sizeof(int32_t))}, stream().device};
+  }
+  // c = a b^T as a linear layer asks for it.
+  void product(const Tensor& c, const Tensor& a, const Tensor& b) {
+    ops::matmul({.c = c, .a = a, .b = b, .transpose_b = true, .workspace = workspace(), .libraries = &libraries_},
+                stream());
+  }
 
   // Uniform in (-1, 1), the same values again after a while: enough to keep the multipliers busy.
   Tensor random(Shape shape) {
@@ -68,11 +83,14 @@ class Bench {
         {{"name", name}, {"seconds", seconds[kRounds / 2]}, {"rounds", seconds}, {"flops", flops}, {"bytes", bytes}});
   }
   Json results() const { return results_; }
+  const std::vector<std::string>& choices() const { return libraries_.choices(); }
 
  private:
   Stream stream_;
   DType dtype_;
   int calls_;
+  Buffer workspace_;
+  ops::Libraries libraries_;
   Json results_ = Json::array();
   std::deque<OwnedTensor> tensors_;
 };
@@ -90,7 +108,7 @@ void time_ceilings(Bench& bench, int64_t side, size_t copy_bytes_each) {
   const Tensor a = bench.random({side, side}), b = bench.random({side, side}),
                c = bench.empty({side, side}, bench.dtype());
   bench.time("ceiling: square product", product_flops(side, side, side), bytes_of({a, b, c}),
-             [&] { ops::matmul({.c = c, .a = a, .b = b, .transpose_b = true}, bench.stream()); });
+             [&] { bench.product(c, a, b); });
   const Device device = bench.stream().device;
   const Buffer from(device, copy_bytes_each), to(device, copy_bytes_each);
   bench.time("ceiling: copy", 0, 2.0 * static_cast<double>(copy_bytes_each),
@@ -150,13 +168,14 @@ void time_attention(Bench& bench, const LayerShape& s, int64_t window) {
                                      .kv_heads = s.kv_heads,
                                      .head_dim = s.head_dim,
                                      .window_keys = window,
-                                     .scale = 0.125};
+                                     .scale = 0.125,
+                                     .sinks = true};
   const Tensor qkv = bench.random({s.tokens, shape.qkv_width()}), d_out = bench.random({s.tokens, shape.out_width()}),
                sinks = bench.random({s.heads});
   const Tensor out = bench.empty(d_out.shape(), bench.dtype()), d_qkv = bench.empty(qkv.shape(), bench.dtype());
   const Tensor lse = bench.empty({shape.batch, s.heads, s.length}, DType::f32),
                d_sinks = bench.empty({s.heads}, DType::f32);
-  const size_t bytes = ops::attention_workspace_bytes(shape, bench.dtype(), bench.stream().device);
+  const size_t bytes = ops::attention_workspace_bytes(shape, bench.dtype(), bench.stream().device, bench.libraries());
   const Tensor workspace = bench.empty({static_cast<int64_t>(bytes / 4 + 1)}, DType::f32);
   // Pairs of a query and a key that it sees.
   const auto length = static_cast<double>(s.length), seen = static_cast<double>(window == 0 ? s.length : window);
@@ -164,7 +183,13 @@ void time_attention(Bench& bench, const LayerShape& s, int64_t window) {
   const double flops = 4.0 * pairs * static_cast<double>(s.head_dim);
   const std::string name = window == 0 ? "attention, all keys, " : "attention, window, ";
   bench.time(name + "forward", flops, bytes_of({qkv, out}), [&] {
-    ops::attention_forward({.out = out, .lse = lse, .qkv = qkv, .sinks = sinks, .workspace = workspace, .shape = shape},
+    ops::attention_forward({.out = out,
+                            .lse = lse,
+                            .qkv = qkv,
+                            .sinks = sinks,
+                            .workspace = workspace,
+                            .shape = shape,
+                            .libraries = bench.libraries()},
                            bench.stream());
   });
   bench.time(name + "backward", 2.5 * flops, bytes_of({qkv, d_qkv, out, d_out}), [&] {
@@ -176,7 +201,8 @@ void time_attention(Bench& bench, const LayerShape& s, int64_t window) {
                              .qkv = qkv,
                              .sinks = sinks,
                              .workspace = workspace,
-                             .shape = shape},
+                             .shape = shape,
+                             .libraries = bench.libraries()},
                             bench.stream());
   });
 }
@@ -225,11 +251,11 @@ Json measure(const Json& task) {
   const int64_t width = (s.heads + 2 * s.kv_heads) * s.head_dim;
   const Tensor weight = bench.random({width, s.hidden}), qkv = bench.empty({s.tokens, width}, bench.dtype());
   bench.time("qkv projection", product_flops(s.tokens, width, s.hidden), bytes_of({x, weight, qkv}),
-             [&] { ops::matmul({.c = qkv, .a = x, .b = weight, .transpose_b = true}, bench.stream()); });
+             [&] { bench.product(qkv, x, weight); });
   for (const bool uneven : {false, true}) time_experts(bench, s, uneven);
   for (const int64_t window : {s.window, int64_t{0}}) time_attention(bench, s, window);
   time_rows(bench, s);
-  return {{"schema", "timetrial.op_times.1"}, {"task", task}, {"ops", bench.results()}};
+  return {{"schema", "timetrial.op_times.1"}, {"task", task}, {"ops", bench.results()}, {"libraries", bench.choices()}};
 }
 
 }  // namespace

@@ -52,7 +52,8 @@ void HeadNorm::backward_weights(Pass& pass) const {
                                   .d_out = pass.deferred.saved(d_out_),
                                   .x = pass.saved(in_),
                                   .rstd = pass.saved(rstd_),
-                                  .heads = options_.heads},
+                                  .heads = options_.heads,
+                                  .workspace = pass.workspace},
                                  pass.stream);
   pass.parameters.grad_ready(q_weight_);
   pass.parameters.grad_ready(k_weight_);

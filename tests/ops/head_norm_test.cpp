@@ -79,9 +79,15 @@ Gradients backward(Bench& bench, const Layout& l, const Values& rstd) {
                            bench.stream());
   const Tensor d_q = bench.in_out_statistics("d_q_weight", {l.head_dim}, random_values(l.head_dim, 5)),
                d_k = bench.in_out_statistics("d_k_weight", {l.head_dim}, random_values(l.head_dim, 6));
-  head_norm_backward_weight(
-      {.d_q_weight = d_q, .d_k_weight = d_k, .d_out = d_out, .x = x, .rstd = statistics, .heads = l.heads},
-      bench.stream());
+  // Room for three slices of the rows and a bit.
+  head_norm_backward_weight({.d_q_weight = d_q,
+                             .d_k_weight = d_k,
+                             .d_out = d_out,
+                             .x = x,
+                             .rstd = statistics,
+                             .heads = l.heads,
+                             .workspace = bench.scratch(DType::f32, {3 * l.head_dim + 1})},
+                            bench.stream());
   return {d_x, d_q, d_k};
 }
 

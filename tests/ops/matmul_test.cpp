@@ -242,7 +242,10 @@ TEST_P(MatmulParity, BiasBackward) {
   for (const Shape shape : {Shape{1, 1}, Shape{0, 5}, Shape{67, 257}, Shape{1000, 96}, Shape{129, 17}})
     expect_parity(dtype(), stream(), OpClass::reduction, [&](Bench& bench) {
       const Tensor d_bias = bench.in_out_statistics("d_bias", {shape[1]}, random_values(shape[1], 1));
-      bias_backward({.d_bias = d_bias, .d_out = bench.input(shape, random_values(shape, 2))}, bench.stream());
+      bias_backward({.d_bias = d_bias,
+                     .d_out = bench.input(shape, random_values(shape, 2)),
+                     .workspace = bench.scratch(DType::f32, {3 * shape[1] + 1})},
+                    bench.stream());
     });
 }
 

@@ -32,6 +32,7 @@ struct HeadNormBackwardWeight {
   Tensor d_q_weight, d_k_weight;  // (d) fp32, or f64 when x is; accumulated
   Tensor d_out, x, rstd;          // (N, W), (N, W), (N, H + K)
   int64_t heads;                  // H
+  Tensor workspace = {};  // CUDA only, optional, any type and size: rows are summed side by side where it has room
 };
 void head_norm_backward_weight(const HeadNormBackwardWeight& a, StreamRef stream);
 

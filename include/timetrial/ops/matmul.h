@@ -31,8 +31,9 @@ void matmul(const Matmul& a, StreamRef stream);
 
 // d_bias[j] += sum over rows of d_out[., j].
 struct BiasBackward {
-  Tensor d_bias;  // (n), accumulated
-  Tensor d_out;   // (m, n)
+  Tensor d_bias;          // (n), accumulated
+  Tensor d_out;           // (m, n)
+  Tensor workspace = {};  // CUDA only, optional, any type and size: rows are summed side by side where it has room
 };
 void bias_backward(const BiasBackward& a, StreamRef stream);
 

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <string_view>
 
+#include "ops/cuda/sum_scratch.h"
 #include "timetrial/tensor/tensor.h"
 
 namespace timetrial::ops::cuda {
@@ -14,6 +15,11 @@ inline void check_storage(std::string_view op, std::initializer_list<DType> type
   for (const DType type : types)
     if (type != DType::f32 && type != DType::bf16)
       throw Error(fmt::format("{}: {} storage on CUDA is not built", op, name_of(type)));
+}
+
+inline SumScratch scratch_of(const Tensor& workspace) {
+  if (!workspace) return {};
+  return {workspace.raw(), static_cast<int64_t>(workspace.bytes())};
 }
 
 // The data of an optional fp32 or int32 tensor; null when it is absent.

@@ -39,8 +39,9 @@ void launch(const AddToRowsLaunch& a, StreamRef stream) {
 void launch(const BiasBackwardLaunch& a, StreamRef stream) {
   visit_storage(a.type, [&]<class T>() {
     const ElementTerm<T> term{static_cast<const T*>(a.d_out), a.columns};
-    visit_storage(a.bias_type,
-                  [&]<class Out>() { add_column_sums(static_cast<Out*>(a.d_bias), a.rows, a.columns, term, stream); });
+    visit_storage(a.bias_type, [&]<class Out>() {
+      add_column_sums(static_cast<Out*>(a.d_bias), a.rows, a.columns, term, a.scratch, stream);
+    });
   });
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "ops/cuda/sum_scratch.h"
 #include "timetrial/base/dtype.h"
 #include "timetrial/device/device.h"
 
@@ -21,6 +22,7 @@ struct BiasBackwardLaunch {
   const void* d_out;  // (rows, columns)
   int64_t rows, columns;
   DType type, bias_type;
+  SumScratch scratch = {};
 };
 void launch(const BiasBackwardLaunch& a, StreamRef stream);
 

@@ -51,7 +51,8 @@ void head_norm_backward_weight(const HeadNormBackwardWeight& a, StreamRef stream
                                       .d_out = a.d_out.raw(),
                                       .x = a.x.raw(),
                                       .rstd = a.rstd.data<float>(),
-                                      .shape = rows_of(a.x, a.rstd, a.d_q_weight, a.heads)},
+                                      .shape = rows_of(a.x, a.rstd, a.d_q_weight, a.heads),
+                                      .scratch = scratch_of(a.workspace)},
          stream);
 }
 

@@ -1,4 +1,4 @@
-// QK-norm kernels: a block per row, a warp per head; the weight gradients are column sums over rows and heads.
+// QK-norm kernels: a block per row, a warp per head; the weight gradients are column sums over rows.
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/cuda/column_sum.cuh"
 #include "ops/cuda/head_norm_kernels.h"
@@ -54,17 +54,22 @@ __global__ void backward_input_kernel(HeadNormBackwardInputLaunch a) {
   copy_rest(d_x_row, d_row, s);
 }
 
-// Heads of one kind as rows of their own: occurrence i is head i mod heads of row i / heads.
+// A row's part of the weight gradient of one kind of heads.
 template <class T>
 struct WeightTerm {
   const T *d_out, *x;
   const float* rstd;
   HeadRows shape;
   int64_t first_head, heads;
-  __device__ float operator()(int64_t occurrence, int64_t column) const {
-    const int64_t row = occurrence / heads, head = first_head + occurrence % heads;
-    const int64_t i = row * shape.width + head * shape.head_dim + column;
-    return load(d_out + i) * (load(x + i) * rstd[row * shape.normed_heads + head]);
+  __device__ float operator()(int64_t row, int64_t column) const {
+    const int64_t begin = row * shape.width + first_head * shape.head_dim + column;
+    const float* row_rstd = rstd + row * shape.normed_heads + first_head;
+    float sum = 0;
+    for (int64_t head = 0; head < heads; ++head) {
+      const int64_t i = begin + head * shape.head_dim;
+      sum += load(d_out + i) * (load(x + i) * row_rstd[head]);
+    }
+    return sum;
   }
 };
 
@@ -90,13 +95,12 @@ void launch(const HeadNormBackwardInputLaunch& a, StreamRef stream) {
 
 void launch(const HeadNormBackwardWeightLaunch& a, StreamRef stream) {
   const HeadRows& s = a.shape;
-  const int64_t key_heads = s.normed_heads - s.query_heads;
   visit_storage(s.type, [&]<class T>() {
     WeightTerm<T> term{static_cast<const T*>(a.d_out), static_cast<const T*>(a.x), a.rstd, s, 0, s.query_heads};
-    add_column_sums(a.d_q_weight, s.rows * s.query_heads, s.head_dim, term, stream);
+    add_column_sums(a.d_q_weight, s.rows, s.head_dim, term, a.scratch, stream);
     term.first_head = s.query_heads;
-    term.heads = key_heads;
-    add_column_sums(a.d_k_weight, s.rows * key_heads, s.head_dim, term, stream);
+    term.heads = s.normed_heads - s.query_heads;
+    add_column_sums(a.d_k_weight, s.rows, s.head_dim, term, a.scratch, stream);
   });
 }
 

@@ -2,6 +2,7 @@
 // pointer. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "ops/cuda/sum_scratch.h"
 #include "timetrial/base/dtype.h"
 #include "timetrial/device/device.h"
 
@@ -35,6 +36,7 @@ struct HeadNormBackwardWeightLaunch {
   const void *d_out, *x;
   const float* rstd;
   HeadRows shape;
+  SumScratch scratch = {};
 };
 void launch(const HeadNormBackwardWeightLaunch& a, StreamRef stream);
 

@@ -108,6 +108,8 @@ Preference preference_of(const Matmul& a, size_t workspace_bytes) {
                  "cublasLtMatmulPreferenceSetAttribute");
   };
   set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
+  // Parts of a sum that is split over blocks stay in fp32, whatever the product is stored in.
+  set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
   // cuBLASLt's first operand is our b.
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(a.b));
   set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(a.a));
@@ -180,7 +182,7 @@ class Products {
                                 workspace.data, workspace.bytes, stream_of(stream)),
                  "cublasLtMatmul");
     if (!a.d_bias) return;
-    if (!plan.sums_columns) return bias_backward({.d_bias = a.d_bias, .d_out = a.a}, stream);
+    if (!plan.sums_columns) return bias_backward({.d_bias = a.d_bias, .d_out = a.a, .workspace = a.workspace}, stream);
     launch(
         AddToRowsLaunch{
             .c = a.d_bias.raw(), .bias = workspace.sums, .rows = 1, .columns = a.c.dim(0), .type = DType::f32},
@@ -218,7 +220,8 @@ void without_terms(const Matmul& a, StreamRef stream) {
 void matmul(const Matmul& a, StreamRef stream) {
   check_storage("matmul", {a.a.dtype(), a.c.dtype()});
   if (a.c.elements() == 0) {
-    if (a.d_bias && a.d_bias.elements() > 0) bias_backward({.d_bias = a.d_bias, .d_out = a.a}, stream);
+    if (a.d_bias && a.d_bias.elements() > 0)
+      bias_backward({.d_bias = a.d_bias, .d_out = a.a, .workspace = a.workspace}, stream);
     return;
   }
   const DeviceScope scope(stream.device.index);
@@ -236,7 +239,8 @@ void bias_backward(const BiasBackward& a, StreamRef stream) {
                             .rows = a.d_out.dim(0),
                             .columns = a.d_out.dim(1),
                             .type = a.d_out.dtype(),
-                            .bias_type = a.d_bias.dtype()},
+                            .bias_type = a.d_bias.dtype(),
+                            .scratch = scratch_of(a.workspace)},
          stream);
 }
 

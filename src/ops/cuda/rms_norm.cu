@@ -75,7 +75,7 @@ void launch(const RmsNormBackwardWeightLaunch& a, StreamRef stream) {
   visit_storage(a.type, [&]<class T>() {
     const WeightTerm<T> term{static_cast<const T*>(a.d_out), static_cast<const T*>(a.x), a.rstd, a.columns};
     visit_storage(a.weight_type, [&]<class Out>() {
-      add_column_sums(static_cast<Out*>(a.d_weight), a.rows, a.columns, term, stream);
+      add_column_sums(static_cast<Out*>(a.d_weight), a.rows, a.columns, term, {}, stream);
     });
   });
 }

@@ -7,8 +7,16 @@
 
 namespace timetrial::ops::cuda {
 
+namespace {
+
+constexpr int64_t kMostExperts = 1280;  // eight tokens of a block in 40 KiB
+
+}  // namespace
+
 void sigmoid_route_forward(const SigmoidRouteForward& a, StreamRef stream) {
   check_storage("sigmoid_route_forward", {a.logits.dtype()});
+  TIMETRIAL_CHECK(a.logits.dim(1) <= kMostExperts, "sigmoid_route_forward: {} experts, CUDA's shared memory holds {}",
+                  a.logits.dim(1), kMostExperts);
   launch(SigmoidRouteForwardLaunch{.expert = a.expert.data<int32_t>(),
                                    .gate = a.gate.data<float>(),
                                    .score = a.score.data<float>(),

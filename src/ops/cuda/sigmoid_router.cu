@@ -1,4 +1,4 @@
-// Sigmoid router: one block per token; scores by all threads, the choice by one.
+// Sigmoid router: a warp per token, which scores, chooses and weighs; backward a block per token.
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/cuda/best.cuh"
 #include "ops/cuda/sigmoid_router_kernels.h"
@@ -17,53 +17,64 @@ struct Forward {
   float *gate, *score;
   const T* logits;
   const float* bias;
+  int64_t tokens;
   int32_t experts, choices, groups, kept_groups;
   float scaling;
 };
 
-// Dynamic shared memory: the biased scores of the token's experts.
+constexpr int kTokens = kRowThreads / 32;  // of a block
+
+// Dynamic shared memory: the biased scores of the experts of each token of the block.
 template <class T>
 __global__ void forward_kernel(Forward<T> a) {
-  extern __shared__ float biased[];
-  __shared__ float group_score[kMostGroups];
-  __shared__ bool kept[kMostGroups];
-  const int64_t token = blockIdx.x;
+  extern __shared__ float biased_scores[];
+  __shared__ float group_scores[kTokens][kMostGroups];
+  __shared__ bool kept_groups[kTokens][kMostGroups];
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int64_t token = static_cast<int64_t>(blockIdx.x) * kTokens + warp;
+  if (token >= a.tokens) return;
+  float* biased = biased_scores + warp * a.experts;
+  float* group_score = group_scores[warp];
+  bool* kept = kept_groups[warp];
   float* score = a.score + token * a.experts;
-  for (int32_t e = static_cast<int32_t>(threadIdx.x); e < a.experts; e += kRowThreads) {
+  for (int32_t e = lane; e < a.experts; e += 32) {
     const float s = 1.0f / (1.0f + expf(-load(a.logits + token * a.experts + e)));
     score[e] = s;
     biased[e] = s + a.bias[e];
   }
-  __syncthreads();
+  __syncwarp();
   const int32_t size = a.experts / a.groups, of_group = a.choices / a.kept_groups;
-  if (threadIdx.x < static_cast<unsigned>(a.groups)) {
-    const float* group = biased + static_cast<int32_t>(threadIdx.x) * size;
-    const auto at = [&](int32_t i) { return group[i]; };
+  const auto any = [](int32_t) { return true; };
+  for (int32_t g = lane; g < a.groups; g += 32) {
+    const float* group = biased + g * size;
     float sum = 0;
     int32_t last = -1;
-    for (int32_t i = 0; i < of_group; ++i) sum += group[last = next_best(size, last, at, [](int32_t) { return true; })];
-    group_score[threadIdx.x] = sum;
-    kept[threadIdx.x] = false;
+    for (int32_t i = 0; i < of_group; ++i)
+      sum += group[last = next_best(
+                       Candidates{size}, last, [&](int32_t j) { return group[j]; }, any)];
+    group_score[g] = sum;
+    kept[g] = false;
   }
-  __syncthreads();
-  if (threadIdx.x != 0) return;
+  __syncwarp();
   int32_t last = -1;
   for (int32_t g = 0; g < a.kept_groups; ++g) {
-    last = next_best(
-        a.groups, last, [&](int32_t i) { return group_score[i]; }, [](int32_t) { return true; });
-    kept[last] = true;
+    last = warp_next_best(
+        a.groups, last, [&](int32_t i) { return group_score[i]; }, any);
+    if (lane == 0) kept[last] = true;
   }
-  int32_t* chosen = a.expert + token * a.choices;
+  __syncwarp();
   float sum = 0;
   last = -1;
   for (int32_t k = 0; k < a.choices; ++k) {
-    last = next_best(
+    last = warp_next_best(
         a.experts, last, [&](int32_t i) { return biased[i]; }, [&](int32_t i) { return kept[i / size]; });
-    chosen[k] = last;
+    if (lane == 0) a.expert[token * a.choices + k] = last;
     sum += score[last];
   }
+  __syncwarp();
   const float factor = a.scaling / (sum + kFloor);
-  for (int32_t k = 0; k < a.choices; ++k) a.gate[token * a.choices + k] = factor * score[chosen[k]];
+  for (int32_t k = lane; k < a.choices; k += 32)
+    a.gate[token * a.choices + k] = factor * score[a.expert[token * a.choices + k]];
 }
 
 template <class T>
@@ -98,9 +109,11 @@ void launch(const SigmoidRouteForwardLaunch& a, StreamRef stream) {
   if (a.tokens == 0) return;
   const DeviceScope scope(stream.device.index);
   visit_storage(a.type, [&]<class T>() {
-    forward_kernel<T><<<static_cast<unsigned>(a.tokens), kRowThreads, static_cast<size_t>(a.experts) * sizeof(float),
-                        stream_of(stream)>>>({a.expert, a.gate, a.score, static_cast<const T*>(a.logits), a.bias,
-                                              a.experts, a.choices, a.groups, a.kept_groups, a.scaling});
+    const auto blocks = static_cast<unsigned>((a.tokens + kTokens - 1) / kTokens);
+    const size_t shared = static_cast<size_t>(kTokens * a.experts) * sizeof(float);
+    forward_kernel<T><<<blocks, kRowThreads, shared, stream_of(stream)>>>(
+        {a.expert, a.gate, a.score, static_cast<const T*>(a.logits), a.bias, a.tokens, a.experts, a.choices, a.groups,
+         a.kept_groups, a.scaling});
   });
   TIMETRIAL_CUDA(cudaGetLastError());
 }
