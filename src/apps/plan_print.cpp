@@ -11,6 +11,7 @@
 #include "timetrial/data/data_memory.h"
 #include "timetrial/device/sensors.h"
 #include "timetrial/device/use_device.h"
+#include "timetrial/mllog/own_keys.h"
 
 namespace timetrial::apps {
 
@@ -141,10 +142,11 @@ std::string plan_text(const RunConfig& config, const Model& model) {
                                                  grouped(config.first_evaluation_step() * config.train.global_batch)));
   row("evaluations at most", grouped(evaluations_at_most(config)));
   if (!config.scaled_rules.empty()) {
-    text += fmt::format("Scaled: {} rules of the full benchmark do not hold for this run, so it is no MLPerf result\n",
-                        config.scaled_rules.size());
+    text +=
+        fmt::format("Scaled: {} rules of the full benchmark do not hold for this run\n", config.scaled_rules.size());
     for (const ScaledRule& rule : config.scaled_rules) text += fmt::format("  {}\n", rule.description);
   }
+  if (config.variant != mllog::kFullVariant) text += fmt::format("Result: {}\n", mllog::no_result(config.variant));
   return text;
 }
 

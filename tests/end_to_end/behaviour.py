@@ -147,6 +147,12 @@ class Runs(Case):
                                            cwd=SOURCE), "this machine")
             self.assertFalse((self.folder / "full").exists())
 
+    def test_a_plan_says_what_is_no_result(self):
+        self.assertIn("Result: variant small: not an MLPerf result", run("plan", SMALL, cwd=SOURCE).stdout)
+        full = run("plan", SMALL, "--set", "variant=full", cwd=SOURCE)
+        self.assertEqual(full.returncode, 0, full.stderr)
+        self.assertNotIn("not an MLPerf", full.stdout)
+
     def test_plan_counts_evaluations_and_adds_up(self):
         config = self.tiny_config(train__max_steps=21)  # every 5 steps, and after the last
         plan = json.loads(run("plan", config, "--json").stdout)
