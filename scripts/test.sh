@@ -67,7 +67,7 @@ PY
 }
 
 # Programs with cases that need a CUDA device, and the names of those cases.
-emulated_tests=(test_ops test_device test_comm test_parallel test_ranks test_gpt_oss_20b test_llama31_405b test_deepseekv3_671b)
+emulated_tests=(test_ops test_device test_comm test_parallel test_ranks test_apps test_gpt_oss_20b test_llama31_405b test_deepseekv3_671b)
 emulated_cases='[/_]cuda'
 
 run_tests cpu

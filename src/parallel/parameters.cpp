@@ -70,13 +70,26 @@ double uniform(uint64_t key, uint64_t counter) {  // in (0, 1)
   return (static_cast<double>(mix(key ^ mix(counter)) >> 11) + 0.5) * 0x1.0p-53;
 }
 
-std::vector<double> draw(const ParameterSpec& spec, uint64_t seed) {
-  std::vector<double> values(static_cast<size_t>(spec.shape.elements()), spec.init.constant);
+// Elements that are on the host at a time: a host copy of a whole group would be several times the weights themselves.
+constexpr int64_t kPiece = int64_t{1} << 22;
+
+// Calls work(begin, end) for pieces of [0, elements).
+template <class Work>
+void in_pieces(int64_t elements, const Work& work) {
+  for (int64_t begin = 0; begin < elements; begin += kPiece) work(begin, std::min(begin + kPiece, elements));
+}
+
+// Elements [begin, end) of a parameter's starting values, which depend on seed, name and place alone.
+std::vector<double> draw(const ParameterSpec& spec, uint64_t seed, int64_t begin, int64_t end) {
+  std::vector<double> values(static_cast<size_t>(end - begin), spec.init.constant);
   if (spec.init.standard_deviation == 0) return values;
   const uint64_t key = mix(seed ^ std::stoull(hash_text(spec.name).substr(0, 16), nullptr, 16));
-  for (size_t i = 0; i < values.size(); ++i) {  // Box-Muller, one value per pair of uniforms
+#pragma omp parallel for schedule(static)
+  for (int64_t at = begin; at < end; ++at) {  // Box-Muller, one value per pair of uniforms
+    const auto i = static_cast<uint64_t>(at);
     const double radius = std::sqrt(-2 * std::log(uniform(key, 2 * i)));
-    values[i] += spec.init.standard_deviation * radius * std::cos(2 * std::numbers::pi * uniform(key, 2 * i + 1));
+    values[static_cast<size_t>(at - begin)] +=
+        spec.init.standard_deviation * radius * std::cos(2 * std::numbers::pi * uniform(key, 2 * i + 1));
   }
   return values;
 }
@@ -221,14 +234,23 @@ void ParameterStore::check_all_ready(int micro_batches) {
 }
 
 void ParameterStore::initialize(uint64_t seed, StreamRef stream) {
-  for (int i = 0; i < list_.size(); ++i) from_host(weight({i}), draw(list_.specs()[i], seed), stream);
+  for (int i = 0; i < list_.size(); ++i) {
+    const Tensor weights = weight({i});
+    in_pieces(weights.elements(), [&](int64_t begin, int64_t end) {
+      from_host(weights.reshape({weights.elements()}).rows(begin, end), draw(list_.specs()[i], seed, begin, end),
+                stream);
+    });
+  }
   weights_written(stream);
 }
 
 void ParameterStore::weights_written(StreamRef stream) {
   for (Group& group : groups_) {
     if (group.master.dtype() == group.weights.dtype()) continue;
-    from_host(group.master, to_host(group.weights.rows(group.shard_begin, group.shard_end), stream), stream);
+    const Tensor own = group.weights.rows(group.shard_begin, group.shard_end);
+    in_pieces(own.elements(), [&](int64_t begin, int64_t end) {
+      from_host(group.master.rows(begin, end), to_host(own.rows(begin, end), stream), stream);
+    });
   }
   zero_moments(stream);
 }

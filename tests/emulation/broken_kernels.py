@@ -86,7 +86,7 @@ FAULTS = [
     ("sharded_cross_entropy.cu", "label not moved to the shard", "a.labels[row] - a.first_class, a.lse[row]", "a.labels[row], a.lse[row]", "ShardedCrossEntropy"),
     ("sharded_cross_entropy.cu", "shards' sums not brought to one maximum", "* expf(a.statistics[shard * 3 * a.rows + row] - largest)", "* 1.0f", "ShardedCrossEntropy"),
     ("sigmoid_router.cu", "bias enters the gates", "sum += score[last];", "sum += biased[last];", "SigmoidRouter"),
-    ("sigmoid_router.cu", "no meeting of the warp before groups are chosen", "    kept[g] = false;\n  }\n  __syncwarp();", "    kept[g] = false;\n  }", "SigmoidRouter"),
+    ("sigmoid_router.cu", "no meeting of the warp before groups are scored", "    biased[e] = s + a.bias[e];\n  }\n  __syncwarp();", "    biased[e] = s + a.bias[e];\n  }", "SigmoidRouter"),
     ("softmax_row.cuh", "gradient without the scale on the label", "(j == label ? scale : 0.0f)", "(j == label ? 1.0f : 0.0f)", "CrossEntropy", "cross_entropy.cu"),
     ("storage.cuh", "no barrier before a block's sums are read", "warp_sums[threadIdx.x / 32] = value;\n  __syncthreads();", "warp_sums[threadIdx.x / 32] = value;", "RmsNorm", "rms_norm.cu"),
     ("storage.cuh", "a warp's sum ends one step early", "for (int offset = 16; offset > 0; offset /= 2) value += ", "for (int offset = 16; offset > 1; offset /= 2) value += ", "RmsNorm", "rms_norm.cu"),

@@ -179,6 +179,15 @@ TEST_P(SigmoidRouterParity, ForwardAndBackward) {
     });
 }
 
+// Of equal scores the lowest ids are chosen, also where other threads hold them.
+TEST_P(SigmoidRouterParity, EqualScores) {
+  const Case c = {.tokens = 9, .experts = 256, .choices = 8, .groups = 8, .kept = 4};
+  Values logits(static_cast<size_t>(c.tokens * c.experts));
+  for (size_t i = 0; i < logits.size(); ++i) logits[i] = i * 7 % 11 < 3 ? 1 : 0;
+  expect_parity(dtype(), stream(), OpClass::reduction,
+                [&](Bench& bench) { forward(bench, c, logits, Values(static_cast<size_t>(c.experts), 0.0)); });
+}
+
 INSTANTIATE_TEST_SUITE_P(Places, SigmoidRouterParity, ::testing::ValuesIn(places()), place_test_name);
 
 TEST(SigmoidRouter, RefusesWhatDoesNotFit) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -90,6 +91,23 @@ TEST(ParameterStore, StartingValuesHaveTheAskedSpread) {
   EXPECT_NEAR(mean, 0, 4 * 0.02 / std::sqrt(n));
   EXPECT_NEAR(std::sqrt(square), 0.02, 0.02 * 0.01);
   EXPECT_NEAR(fourth / (square * square), 3, 0.1);  // kurtosis of a normal
+}
+
+// Values are drawn four million at a time; nothing shows where one lot ends.
+TEST(ParameterStore, LargeParametersAreDrawnWhole) {
+  constexpr int64_t kLot = int64_t{1} << 22, kMore = 5;
+  ParameterList list;
+  list.add({.name = "w", .shape = {kLot + kMore}, .init = {.standard_deviation = 0.25, .constant = 1}});
+  ParameterStore store(list, DType::bf16, {});
+  store.initialize(1, {});
+  const std::vector<double> values = to_host(store.weight({0}), {});
+  const std::vector<double> masters = to_host(store.groups().front().master, {});
+  int alike = 0;
+  for (int64_t i = 0; i < kMore; ++i)
+    alike += values[static_cast<size_t>(i)] == values[static_cast<size_t>(kLot + i)] ? 1 : 0;
+  EXPECT_LE(alike, 1);
+  EXPECT_NE(values.back(), 0);
+  EXPECT_TRUE(std::equal(values.begin(), values.end(), masters.begin()));
 }
 
 TEST(ParameterStore, CountsGradientContributions) {
