@@ -205,7 +205,7 @@ Values laid_over(Values under, const Values& over) {
   return under;
 }
 
-RunConfig build(const std::vector<Field>& fields, const Values& values) {
+RunConfig build(const std::vector<Field>& fields, const Values& values, Unfit unfit) {
   RunConfig config;
   const auto is_derived = [](const Value& value) { return value.benchmark && value.json.is_object(); };
   for (const Field& field : fields) {
@@ -220,6 +220,7 @@ RunConfig build(const std::vector<Field>& fields, const Values& values) {
     try {
       field.set(config, derived.whole ? Json(static_cast<int64_t>(derived.value)) : Json(derived.value), path);
     } catch (const ConfigError& error) {
+      if (unfit == Unfit::leave_out) continue;
       throw ConfigError(path,
                         fmt::format("{} (it follows from {}; change those, or set it)",
                                     std::string(error.what()).substr(path.size() + std::strlen(": ")), derived.keys));

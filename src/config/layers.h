@@ -35,7 +35,10 @@ Values default_values(const std::vector<Field>& fields, const Json& benchmark, c
 Values laid_over(Values under, const Values& over);
 
 // Sets every field that has a value; derived ones last. Fields without a value keep RunConfig's own.
-RunConfig build(const std::vector<Field>& fields, const Values& values);
+// A derived value that its field cannot hold: refused in a run, left out in what runs are compared with, where it only
+// means that no run has it.
+enum class Unfit { refuse, leave_out };
+RunConfig build(const std::vector<Field>& fields, const Values& values, Unfit unfit = Unfit::refuse);
 
 // The number that a value {"of": ...} of benchmark.json gives for this run.
 double derived_number(const std::vector<Field>& fields, const RunConfig& config, const Value& value);

@@ -27,7 +27,7 @@ struct Official {
   RunConfig with_batch(int64_t batch) const {
     Values changed = values;
     changed["train.global_batch"].json = batch;
-    return config::build(fields, changed);
+    return config::build(fields, changed, config::Unfit::leave_out);
   }
 };
 
@@ -145,7 +145,7 @@ std::vector<std::string> rule_breaches(const Json& user, const Json& benchmark, 
   const Values free = config::free_values(fields, run, benchmark, names);
   const Official official{fields, benchmark,
                           config::laid_over(config::default_values(fields, benchmark, claimed), free)};
-  const RunConfig plain = config::build(fields, official.values);
+  const RunConfig plain = config::build(fields, official.values, config::Unfit::leave_out);
   const std::string rules = fmt::format("the {} rules of {}", run.submission.division, run.workload);
   std::vector<std::string> breaches;
   if (!open) {

@@ -34,7 +34,7 @@ void require_all(const std::vector<Field>& fields, const Values& values, const N
 Names honest_names(const std::vector<Field>& fields, const RunConfig& run, const Json& benchmark, const Names& claimed,
                    const Values& free) {
   const Values named = config::laid_over(config::default_values(fields, benchmark, claimed), free);
-  const RunConfig plain = build(fields, named);
+  const RunConfig plain = build(fields, named, config::Unfit::leave_out);
   const std::vector<std::string> of_forms = config::form_keys(fields, benchmark, claimed);
   Names names = claimed;
   for (const Field& field : fields) {

@@ -31,7 +31,7 @@ std::vector<ScaledRule> scaled_rules(const std::vector<Field>& fields, const Jso
                                      const Values& free) {
   const Names full{.variant = full_variant(benchmark),
                    .form = member(benchmark, "default_form", "").get<std::string>()};
-  const RunConfig official = build(fields, laid_over(default_values(fields, benchmark, full), free));
+  const RunConfig official = build(fields, laid_over(default_values(fields, benchmark, full), free), Unfit::leave_out);
   std::vector<ScaledRule> rules;
   for (const Json& rule : rules_of_division(benchmark, run)) {
     const auto key = member(rule, "key", "/mlperf/rules").get<std::string>();

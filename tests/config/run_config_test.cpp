@@ -191,6 +191,18 @@ TEST(RunConfigNames, GiveTrainingValuesToTheVariant) {
   EXPECT_EQ(run.form, "submitted");
 }
 
+// The variant's own horizon of 2000 steps would end such a warm-up's decay before it began; the run's does not.
+TEST(RunConfigNames, GoForAHorizonThatTheVariantsOwnRulesOut) {
+  const RunConfig run = parse_with({{"train.max_steps", "9000"}, {"train.warmup_steps", "4000"}});
+  EXPECT_EQ(run.train.decay_steps, 5000);
+  EXPECT_EQ(run.variant, "custom");
+  EXPECT_EQ(parse(user_config("full"),
+                  {{"train.max_steps", "3000000"}, {"train.warmup_steps", "1300000"}, {"submission.division", "open"}})
+                .variant,
+            "full");
+  EXPECT_NE(error_with({{"train.warmup_steps", "4000"}}).find("/train/decay_steps: -2000"), std::string::npos);
+}
+
 TEST(RunConfigNames, StayWhenAFixedValueIsRepeated) {
   const RunConfig run = parse_with({{"model.layers", "4"}, {"train.max_steps", "2000"}, {"model.sinks", "true"}});
   EXPECT_EQ(run.variant, "1m");
