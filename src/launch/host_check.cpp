@@ -115,8 +115,8 @@ class Judge {
   void open_files() {
     const uint64_t wanted = files_wanted(needs_);
     add(facts_.open_files < wanted ? Level::error : Level::fine,
-        fmt::format("{} files may be open at once (hard limit); a process of {} ranks needs {} here", facts_.open_files,
-                    needs_.ranks, wanted),
+        fmt::format("{} files may be open at once (hard limit); each process of a run on {} rank{} needs {} here",
+                    facts_.open_files, needs_.ranks, needs_.ranks == 1 ? "" : "s", wanted),
         "raise \"nofile\" in /etc/security/limits.conf, or LimitNOFILE of the service that starts jobs (containers: "
         "--ulimit nofile)");
   }

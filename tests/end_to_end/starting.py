@@ -79,7 +79,7 @@ class Starting(Case):
         limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
         for more in ((), ("--ranks", "2")):
             done = run("run", self.config(), *more, preexec_fn=limit)
-            self.assert_one_line_error(done, "timetrial: host ", "100 files may be open at once", "ulimit -n 2")
+            self.assert_one_line_error(done, "timetrial: host ", "100 files may be open at once (hard limit)", '"nofile"')
             self.assertFalse((self.folder / "run").exists())
 
     def test_a_host_that_cannot_do_it_is_named_by_one_of_many(self):
@@ -91,7 +91,7 @@ class Starting(Case):
         self.assertEqual(done.returncode, 2, done.stderr)
         lines = [line for line in done.stderr.splitlines() if line.startswith("timetrial: ")]
         self.assertEqual(len(lines), 1, lines)
-        self.assertIn("200 files may be open at once; 2 ranks need 260", lines[0])
+        self.assertIn("200 files may be open at once (hard limit)", lines[0])
         self.assertFalse((self.folder / "run").exists())
 
     def test_a_dry_run_shows_this_host(self):

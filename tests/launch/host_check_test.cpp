@@ -77,8 +77,9 @@ TEST(JudgeHost, LockedMemoryMattersBetweenHosts) {
 TEST(JudgeHost, FewOpenFiles) {
   HostFacts facts = sound();
   facts.open_files = 255;
-  EXPECT_EQ(wrong(facts).find("error: host n1: 255 files may be open at once (hard limit); a process of 16 ranks needs "
-                              "256 here: raise \"nofile\""),
+  EXPECT_EQ(wrong(facts).find(
+                "error: host n1: 255 files may be open at once (hard limit); each process of a run on 16 ranks needs "
+                "256 here: raise \"nofile\""),
             0u)
       << wrong(facts);
   facts.open_files = 256;
@@ -92,11 +93,11 @@ TEST(JudgeHost, ConnectionsCountWhereTheyAre) {
   facts.open_files = 256;
   EXPECT_EQ(wrong(facts, needs), "") << "rank 0 is elsewhere";
   needs.serves = true;
-  EXPECT_NE(wrong(facts, needs).find("a process of 8192 ranks needs 8448 here"), std::string::npos);
+  EXPECT_NE(wrong(facts, needs).find("each process of a run on 8192 ranks needs 8448 here"), std::string::npos);
   facts.open_files = 8448;
   EXPECT_EQ(wrong(facts, needs), "");
   needs.gpus = false;  // MPI's, too
-  EXPECT_NE(wrong(facts, needs).find("a process of 8192 ranks needs 16640 here"), std::string::npos);
+  EXPECT_NE(wrong(facts, needs).find("each process of a run on 8192 ranks needs 16640 here"), std::string::npos);
 }
 
 TEST(JudgeHost, FullDisk) {
