@@ -20,6 +20,7 @@
 
 #include "comm/control_server.h"
 #include "comm/dial.h"
+#include "comm/patience.h"
 #include "timetrial/base/clock.h"
 #include "timetrial/base/identity.h"
 
@@ -37,10 +38,6 @@ ControlSettings completed(ControlSettings settings) {
       return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     };
   return settings;
-}
-
-std::chrono::steady_clock::duration duration_of(double seconds) {
-  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(seconds));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "comm/listen.h"
+#include "comm/patience.h"
 #include "timetrial/base/clock.h"
 #include "timetrial/base/identity.h"
 
@@ -29,10 +30,6 @@ double thread_seconds() {
 
 // Until a connection is accepted again where one could not be, most likely for want of a file.
 constexpr std::chrono::milliseconds kAcceptAgain{200};
-
-std::chrono::steady_clock::duration duration_of(double seconds) {
-  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(seconds));
-}
 
 Json over(const std::string& why) { return {{"t", "over"}, {"why", why}}; }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <thread>
 
+#include "comm/patience.h"
 #include "timetrial/base/clock.h"
 
 namespace timetrial::comm {
@@ -19,10 +20,6 @@ using asio::ip::tcp;
 constexpr double kRetry = 0.2;     // seconds between attempts
 constexpr double kAttempt = 10;    // seconds for one address, where a host has several
 constexpr double kShortest = 0.1;  // seconds that an attempt gets even at the end
-
-std::chrono::steady_clock::duration duration_of(double seconds) {
-  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(seconds));
-}
 
 struct Found {
   tcp::resolver::results_type ends;

@@ -7,6 +7,11 @@
 
 namespace timetrial::comm {
 
+// Seconds as asio's timers and condition variables want them.
+inline std::chrono::steady_clock::duration duration_of(double seconds) {
+  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(seconds));
+}
+
 // A process that was stopped (a debugger, a suspended virtual machine, SIGSTOP) must not blame its peers when it goes
 // on: each look adds at most kSlice to what counts as waited.
 class Patience {
