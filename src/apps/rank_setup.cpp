@@ -99,7 +99,7 @@ Rank prepare(RunConfig config, const Workload& workload, const RunOptions& optio
   IndexedDataSpec spec = data_spec(config, 0);
   if (options.evaluate_only) spec.training_samples = 0;
   MemoryPlan memory = plan_memory(*workload.make_model(config, rank.device), config);
-  check_memory(memory, config, bootstrap.local_size());
+  check_memory(memory, config, bootstrap.local_size());  // what does not fit is refused with or without its data files
   memory.data = planned_data_bytes(spec);
   check_memory(memory, config, bootstrap.local_size());
   if (config.device.kind == DeviceKind::cuda && bootstrap.size() > 1) {
