@@ -22,8 +22,7 @@ inline SumScratch scratch_of(const Tensor& workspace) {
   return {workspace.raw(), static_cast<int64_t>(workspace.bytes())};
 }
 
-// The data of an optional fp32 or int32 tensor; null when it is absent.
+// The data of an optional fp32 tensor; null when it is absent.
 inline float* floats_of(const Tensor& tensor) { return tensor ? tensor.data<float>() : nullptr; }
-inline int32_t* ids_of(const Tensor& tensor) { return tensor ? tensor.data<int32_t>() : nullptr; }
 
 }  // namespace timetrial::ops::cuda
