@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "data/file.h"
+#include "data/sentencepiece_charsmap.h"
 #include "timetrial/base/error.h"
 #include "timetrial/data/tokenizer.h"
 
@@ -58,8 +59,10 @@ class SentencePieceTokenizer final : public Tokenizer {
   std::string_view model() const override { return model_; }
 
  private:
-  // False for bytes that are no model. The library returns a status for most of them and throws for some.
+  // False for bytes that are no model. The library returns a status for most of them and throws for some; through a
+  // damaged normalisation table it would read outside its memory.
   bool load() {
+    if (!charsmaps_are_sound(model_)) return false;
     try {
       return processor_.LoadFromSerializedProto(model_).ok() && processor_.GetPieceSize() > 0;
     } catch (const std::exception&) {
