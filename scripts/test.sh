@@ -11,11 +11,13 @@ for argument in "$@"; do
     -h | --help)
       echo "usage: scripts/test.sh [--all]"
       cat <<'HELP'
---all adds what takes long, two to three hours on two cores:
+--all adds what takes long, about two hours on two cores:
   kernels compiled for every architecture
   the suite under address and undefined-behaviour sanitizers, the threaded parts under the thread sanitizer
   TIMETRIAL_FUZZ_SECONDS (default 60) of fuzzing per reader
   kernels and whole models on the emulated CUDA device, and kernels broken on purpose there
+  the CPU engine's facts, and its speed beside PyTorch's where TIMETRIAL_TORCH_PYTHON names a Python with torch
+  backwards broken on purpose: does the small run notice, do the op's own tests?
   100 kills at random moments; 50 endings of each kind that scripts/test.sh tries three times (killed, stopped, throwing,
   out of memory, skipping, another size); the others are tried once in any case
 HELP
@@ -25,7 +27,7 @@ HELP
   esac
 done
 
-need_packages "${build_packages[@]}" dict-gcide python3 python3-venv slurm-wlm munge
+need_packages "${build_packages[@]}" dict-gcide locales python3 python3-venv slurm-wlm munge
 build_preset cpu all
 prepare_gcide
 
@@ -45,14 +47,19 @@ run_tests() {
   shift
   junit="$root/build/$preset/junit.xml"
   say "tests of preset $preset"
-  ctest --test-dir "$root/build/$preset" --output-on-failure --output-junit "$junit" -j2 "$@" >"$root/build/$preset/ctest.log" 2>&1 || true
+  ctest --test-dir "$root/build/$preset" --output-on-failure --test-output-size-passed 65536 --output-junit "$junit" -j2 "$@" >"$root/build/$preset/ctest.log" 2>&1 || true
   grep -E '\*\*\*(Failed|Timeout|Exception|Not Run)' "$root/build/$preset/ctest.log" | sort -u || true
   counts=$(python3 - "$junit" <<'PY'
+import re
 import sys
 import xml.etree.ElementTree as tree
 cases = tree.parse(sys.argv[1]).getroot().iter("testcase")
 count = {"run": 0, "fail": 0, "skip": 0}
 for case in cases:
+    # Cases of a Python test that skipped themselves, of which its exit code says nothing.
+    for name, reason in re.findall(r"^(\w+) \([\w.]+\)(?:\n.*)? \.\.\. skipped '(.*)'$", case.findtext("system-out") or "", re.M):
+        count["skip"] += 1
+        print(f"   skipped within {case.get('name')}: {name}: {reason}", file=sys.stderr)
     # A test that skipped itself says so. One whose program is missing is "notrun" too, and that is a failure.
     reason = case.find("skipped").get("message", "") if case.find("skipped") is not None else ""
     skipped = reason.startswith(("SKIP_REGULAR_EXPRESSION", "SKIP_RETURN_CODE"))
@@ -94,11 +101,11 @@ if $all; then
   UBSAN_OPTIONS=print_stacktrace=1 run_tests asan -LE '^training$'
 
   # The parts with threads of our own: prefetch and encoding, log writer, progress, signals, control plane, ranks as threads, whole
-  # runs. OpenMP's library is not built for this sanitizer, which then takes its barriers for none; so the runs have one thread per
-  # rank here. Neither is MPI's, whose suites are left out.
-  build_preset tsan test_data test_mllog test_train test_comm test_parallel timetrial timetrial-worker
+  # runs, folders of logs read side by side. OpenMP's library is not built for this sanitizer, which then takes its barriers for none;
+  # so the runs have one thread per rank here. Neither is MPI's, whose suites are left out.
+  build_preset tsan test_data test_mllog test_train test_comm test_parallel test_results timetrial timetrial-worker
   OMP_NUM_THREADS=1 TIMETRIAL_TEST_THREADS=1 TIMETRIAL_KILLS=3 TSAN_OPTIONS=halt_on_error=1 \
-    run_tests tsan -L '^(data|mllog|train|threads|comm|parallel)$' -E '^CommMpi'
+    run_tests tsan -L '^(data|mllog|train|threads|comm|parallel|results)$' -E '^CommMpi'
 
   say "fuzzing, ${TIMETRIAL_FUZZ_SECONDS:-60} s per reader"
   "$root/scripts/fuzz.sh" "${TIMETRIAL_FUZZ_SECONDS:-60}" || failed=$((failed + 1))
@@ -110,14 +117,27 @@ if $all; then
   build_preset emulation "${emulated_tests[@]}"
   TIMETRIAL_REQUIRE_CUDA=1 run_tests emulation -LE '^(ops|device|comm)$' -R "$emulated_cases"
 
-  # Endings mostly wait for deadlines, so kernels are broken beside them.
-  say "broken kernels, beside the kills and endings (build/emulation/broken_kernels.log)"
+  # The engine's figures, for whether they can be had; their worth is that of a quiet machine (docs/results).
+  say "facts of the CPU engine (build/cpu/engine_facts.md)"
+  python3 "$root/benchmarks/cpu/engine_facts.py" --rounds 1 --shapes 1m,small --output "$root/build/cpu/engine_facts.md" >/dev/null || failed=$((failed + 1))
+  if [ -n "${TIMETRIAL_TORCH_PYTHON-}" ]; then
+    "$TIMETRIAL_TORCH_PYTHON" "$root/benchmarks/cpu/train_vs_pytorch.py" --shapes 1m --rounds 1 || failed=$((failed + 1))
+  else
+    say "comparison with PyTorch: skipped, TIMETRIAL_TORCH_PYTHON names no Python with torch" && skipped=$((skipped + 1))
+  fi
+
+  # Endings mostly wait for deadlines, so kernels and backwards are broken beside them.
+  say "broken kernels and broken backwards, beside the kills and endings (build/emulation/broken_kernels.log, build/cpu/broken_backward.log)"
   nice python3 "$root/tests/emulation/broken_kernels.py" >"$root/build/emulation/broken_kernels.log" 2>&1 &
   broken_kernels=$!
+  nice python3 "$root/tests/end_to_end/broken_backward.py" --seeds 1 --jobs 1 >"$root/build/cpu/broken_backward.log" 2>&1 &
+  broken_backward=$!
   TIMETRIAL_KILLS=100 run_tests cpu -R '^EndToEnd.KillAtRandom$'
   TIMETRIAL_ENDINGS=50 run_tests cpu -R '^EndToEnd.Endings'
   wait "$broken_kernels" || failed=$((failed + 1))
   printf '   broken kernels: %s\n' "$(tail -n 1 "$root/build/emulation/broken_kernels.log")"
+  wait "$broken_backward" || failed=$((failed + 1))
+  printf '   broken backwards: %s\n' "$(tail -n 1 "$root/build/cpu/broken_backward.log")"
 fi
 if [ "$failed" -gt 0 ]; then
   for log in "$root"/build/*/Testing/Temporary/LastTestsFailed.log; do [ -f "$log" ] && sed 's/^/   failed: /' "$log"; done

@@ -6,17 +6,16 @@
 Run it with a Python that has torch and numpy, from anywhere, after scripts/quickstart.sh has built the programs and
 prepared the data. First every way PyTorch offers (gpt_oss_torch.py; eager and compiled; the whole batch at once and the
 variant's micro batch) runs a few steps and the fastest is kept; then both train in turns, each turn a new process. A
-step is what the variant says: global batch, accumulation, clip, AdamW. Figures are medians over all turns' steps after
-the first four of a turn. Peak memory is the process's largest resident set.
+step is what the variant says: global batch, accumulation, clip, AdamW, on the samples that the engine draws with seed
+1, in its order. Figures are medians over all turns' steps after the first four of a turn. Peak memory is the process's
+largest resident set. Exit code 1 when the engine is slower than PyTorch on a shape.
 """
 import argparse
-import array
 import itertools
 import json
 import os
 import pathlib
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
@@ -26,20 +25,9 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks/gpt_oss"))
-from gpt_oss_runs import engine_config, logged_steps, variant  # noqa: E402
+from gpt_oss_runs import engine_config, logged_steps, variant, write_tokens  # noqa: E402
 
 WARM = 4  # steps of a turn that are not counted
-
-
-def write_tokens(source, folder, vocabulary):
-    """The corpus with every id below `vocabulary`: a smaller model reads the same text with fewer distinct tokens. In
-    pieces and without numpy: a process starts with its parent's largest resident set, so this one stays small."""
-    target = pathlib.Path(folder) / f"tokens-{vocabulary}"
-    with open(str(source) + ".bin", "rb") as whole, open(str(target) + ".bin", "wb") as part:
-        while piece := whole.read(1 << 20):
-            part.write(array.array("H", (token % vocabulary for token in array.array("H", piece))).tobytes())
-    shutil.copy(str(source) + ".idx", str(target) + ".idx")
-    return target
 
 
 def measure(command, environment):
@@ -67,9 +55,32 @@ def run_timetrial(args, name, tokens, folder):
     return {"seconds": [s["seconds"] for s in steps], "loss": steps[-1]["loss"], "peak": peak}
 
 
-def run_torch(args, name, tokens, way, steps):
+def write_samples(args, name, tokens):
+    """What the engine's first steps train on, sample after sample of length + 1 tokens, for PyTorch. In a process of its own, which
+    may grow: the order of all samples is drawn for it."""
+    samples = f"{tokens}-samples-{name}"
+    measure([sys.executable, __file__, "--child", json.dumps(
+        {"name": name, "tokens": str(tokens), "samples": samples, "count": max(args.steps, WARM + 3) * variant(name)["train"]["global_batch"]})],
+        environment(args))
+    return samples
+
+
+def draw_samples(task):
+    """Writes the samples that the engine draws with seed 1, by numpy's own shuffles (tests/reference/sample_order.py)."""
+    import numpy
+    sys.path.insert(0, str(ROOT / "tests/reference"))
+    from sample_order import document_lengths, layout
+    length = variant(task["name"])["model"]["sequence_length"]
+    _, _, stream, shuffled = layout(document_lengths(task["tokens"] + ".idx"), length, task["count"], 1)
+    tokens = numpy.fromfile(task["tokens"] + ".bin", dtype=numpy.uint16)
+    with open(task["samples"], "wb") as out:
+        for sample in shuffled[:task["count"]].astype(int):
+            out.write(tokens[stream[sample * length:(sample + 1) * length + 1]].tobytes())
+
+
+def run_torch(args, name, samples, way, steps):
     out, peak = measure([sys.executable, __file__, "--child", json.dumps(
-        {"name": name, "tokens": str(tokens), "way": way, "steps": steps, "threads": args.threads})], environment(args))
+        {"name": name, "samples": samples, "way": way, "steps": steps, "threads": args.threads})], environment(args))
     return {**json.loads(out.splitlines()[-1]), "peak": peak}
 
 
@@ -89,14 +100,12 @@ def child(task):
     model = GptOss(shape, way)
     forward = torch.compile(model) if way["compiled"] else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.95), eps=1e-5, weight_decay=0.1, fused=True)
-    tokens = torch.from_numpy(numpy.fromfile(task["tokens"] + ".bin", dtype=numpy.uint16).astype(numpy.int32)).long()
     length, batch, micro = shape["sequence_length"], train["global_batch"], way["micro_batch"]
+    samples = torch.from_numpy(numpy.fromfile(task["samples"], dtype=numpy.uint16).astype(numpy.int32)).long().view(-1, length + 1)
     seconds, loss = [], 0.0
     for step in range(task["steps"]):
         started = time.perf_counter()
-        first = step * batch * length
-        ids = tokens[first:first + batch * length].view(batch, length)
-        labels = tokens[first + 1:first + batch * length + 1].view(batch, length)
+        ids, labels = (samples[step * batch:(step + 1) * batch, column:column + length] for column in (0, 1))
         for group in optimizer.param_groups:
             group["lr"] = train["learning_rate"] * min(1.0, step / train["warmup_steps"])
         optimizer.zero_grad(set_to_none=True)
@@ -111,14 +120,14 @@ def child(task):
     print(json.dumps({"torch": torch.__version__, "seconds": seconds, "loss": loss, "parameters": sum(p.numel() for p in model.parameters())}))
 
 
-def fastest_way(args, name, tokens):
+def fastest_way(args, name, samples):
     """The micro batch that suits PyTorch first (the variant's, or the whole batch at once), then every way with it."""
     spec = variant(name)
     train, rows = spec["train"], []
 
     def try_way(attention, experts, compiled, micro):
         way = {"attention": attention, "experts": experts, "micro_batch": micro, "compiled": compiled}
-        result = run_torch(args, name, tokens, way, WARM + 3)
+        result = run_torch(args, name, samples, way, WARM + 3)
         rows.append({"way": way, "seconds": statistics.median(result["seconds"][WARM:])})
         tokens_per_second = train["global_batch"] * spec["model"]["sequence_length"] / rows[-1]["seconds"]
         print(f"  PyTorch {attention}, {experts} experts, micro batch {micro}, {'compiled' if compiled else 'eager'}: "
@@ -137,12 +146,13 @@ def fastest_way(args, name, tokens):
 def compare(args, name, folder):
     spec = variant(name)
     tokens = write_tokens(ROOT / args.data, folder, spec["model"]["vocabulary"])
+    samples = write_samples(args, name, tokens)
     print(f"{name}: choosing among PyTorch's ways", flush=True)
-    way, rows = fastest_way(args, name, tokens)
+    way, rows = fastest_way(args, name, samples)
     turns = {"timetrial": [], "pytorch": []}
     for _ in range(args.rounds):
         turns["timetrial"].append(run_timetrial(args, name, tokens, folder))
-        turns["pytorch"].append(run_torch(args, name, tokens, way, args.steps))
+        turns["pytorch"].append(run_torch(args, name, samples, way, args.steps))
     per_step = spec["train"]["global_batch"] * spec["model"]["sequence_length"]
     result = {"shape": name, "way": way, "ways": rows, "tokens_per_step": per_step, "turns": turns}
     for engine, all_turns in turns.items():
@@ -171,7 +181,8 @@ def main():
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        return child(json.loads(args.child))
+        task = json.loads(args.child)
+        return child(task) if "way" in task else draw_samples(task)
     results = {"processor": processor(), "threads": args.threads,
                "command": " ".join(pathlib.Path(a).name if i == 0 else a for i, a in enumerate(sys.argv)), "shapes": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -190,7 +201,8 @@ def main():
         print(f"{shape['shape']:6} ratio      {shape['ratio']:10.2f}")
     if args.output:
         pathlib.Path(args.output).write_text(json.dumps(results, indent=1) + "\n")
+    return 0 if worst["ratio"] >= 1 else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

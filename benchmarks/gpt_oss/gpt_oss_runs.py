@@ -1,7 +1,9 @@
 # What the GPT-OSS benchmarks share: a variant's numbers, a config for some steps of the engine, and the steps its log tells of.
 # SPDX-License-Identifier: Apache-2.0
+import array
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +15,17 @@ def variant(name):
     entry = benchmark["variants"][name]
     form = entry["forms"]["submitted"]
     return {"model": {**entry["model"], **form["model"]}, "train": {**entry["train"], **form.get("train", {})}}
+
+
+def write_tokens(source, folder, vocabulary):
+    """The corpus with every id below `vocabulary`: a smaller model reads the same text with fewer distinct tokens. In
+    pieces and without numpy: a process starts with its parent's largest resident set, so this one stays small."""
+    target = pathlib.Path(folder) / f"tokens-{vocabulary}"
+    with open(str(source) + ".bin", "rb") as whole, open(str(target) + ".bin", "wb") as part:
+        while piece := whole.read(1 << 20):
+            part.write(array.array("H", (token % vocabulary for token in array.array("H", piece))).tobytes())
+    shutil.copy(str(source) + ".idx", str(target) + ".idx")
+    return target
 
 
 def engine_config(name, tokens, output, sections):

@@ -68,10 +68,10 @@ void print(const Profile& p) {
   fmt::print("{} takes the largest share of a step: {:.0f} % of {:.1f} ms ({:.0f} tokens/s, {} threads, {})\n",
              first.name, 100 * first.seconds / p.seconds, 1e3 * step, static_cast<double>(p.tokens_per_step) / step,
              omp_get_max_threads(), processor_name());
-  fmt::print("ceilings measured now: products {:.1f} GFLOP/s, memory {:.1f} GB/s\n\n",
+  fmt::print("ceilings measured now: products {:.1f} GFLOP/s, memory {:.1f} GB/s (a sum of two arrays)\n\n",
              p.ceilings.flops_per_second / 1e9, p.ceilings.bytes_per_second / 1e9);
   fmt::print("{:32} {:>10} {:>9} {:>6} {:>8} {:>7} {:>7} {:>7}\n", "op", "calls/step", "ms/step", "share", "GFLOP/s",
-             "of peak", "GB/s", "of copy");
+             "of peak", "GB/s", "of mem");
   const auto steps = static_cast<double>(p.steps);
   const bool low_ceiling = ceiling_is_low(p.ops, p.ceilings);
   for (const OpTotal& op : p.ops) {

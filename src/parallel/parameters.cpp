@@ -302,7 +302,7 @@ void ParameterStore::set_buffers(const std::vector<double>& values, StreamRef st
 std::string ParameterStore::weights_hash(StreamRef stream) const {
   std::string hashes;
   const auto add = [&](const Tensor& tensor) {
-    constexpr size_t kPiece = size_t{4} << 20;  // bytes; a host copy of all weights would double what a rank needs
+    constexpr size_t kPiece = size_t{1} << 20;  // bytes; a host copy of all weights would double what a rank needs
     const auto* data = static_cast<const std::byte*>(tensor.raw());
     for (size_t begin = 0; begin < tensor.bytes(); begin += kPiece) {
       std::string piece(std::min(kPiece, tensor.bytes() - begin), '\0');

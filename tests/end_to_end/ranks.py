@@ -18,7 +18,7 @@ MPI = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIR
            OMPI_MCA_mpi_yield_when_idle="1")
 
 
-class Ranks(Case):
+class RankCase(Case):
     def config(self, **changes):
         return self.tiny_config(**{"train__micro_batch": 1, "train__max_steps": 4, "evaluation__every_samples": 16,
                                    "evaluation__samples": 7, "train__warmup_steps": 1, "device__threads": 1, **changes})
@@ -40,6 +40,8 @@ class Ranks(Case):
             for x, y in zip(a, b):
                 self.assertLess(abs(x - y), 1e-5 * abs(x))
 
+
+class ThreadRanks(RankCase):
     def test_threads_train_as_one_rank_does(self):
         config = self.config()
         one = self.trained(config, "one")
@@ -60,6 +62,28 @@ class Ranks(Case):
             counts.append([sum(layer) for layer in first["expert_load"]])
         self.assertEqual(counts[0], counts[1])
 
+    def test_a_signal_stops_all_ranks_after_the_same_step(self):
+        config = self.config(train__max_steps=100000, evaluation__every_samples=400000)
+        process = subprocess.Popen([str(BIN / "timetrial"), "run", str(config), "--ranks", "2"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        log = self.folder / "run/result_0.txt"
+        programs.wait_for(process, log, "tracked_stats")
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 143, errors)
+        self.assertEqual(output.count("interrupted"), 1)
+        self.assertEqual(records(log)[-1]["metadata"]["status"], "aborted")
+
+    def test_one_rank_that_fails_ends_all_at_once(self):
+        config = self.config()
+        started = time.monotonic()
+        (self.folder / "run").mkdir()
+        (self.folder / "run/result_0.txt").write_text("taken", encoding="utf-8")
+        self.assert_one_line_error(run("run", config, "--ranks", "2"), "/output/folder", "already holds a run")
+        self.assertLess(time.monotonic() - started, 60)
+
+
+class Ranks(RankCase):
     def test_processes_under_mpirun_train_as_one_rank_does(self):
         mpirun = shutil.which("mpirun")
         if mpirun is None:
@@ -73,18 +97,6 @@ class Ranks(Case):
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertEqual(done.stdout.count("not reached within the step limit"), 1, done.stdout)
         self.assert_close(one, self.losses(output / "result_0.txt"))
-
-    def test_a_signal_stops_all_ranks_after_the_same_step(self):
-        config = self.config(train__max_steps=100000, evaluation__every_samples=400000)
-        process = subprocess.Popen([str(BIN / "timetrial"), "run", str(config), "--ranks", "2"], stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
-        log = self.folder / "run/result_0.txt"
-        programs.wait_for(process, log, "tracked_stats")
-        process.send_signal(signal.SIGTERM)
-        output, errors = process.communicate(timeout=120)
-        self.assertEqual(process.returncode, 143, errors)
-        self.assertEqual(output.count("interrupted"), 1)
-        self.assertEqual(records(log)[-1]["metadata"]["status"], "aborted")
 
     def test_what_cannot_work_is_refused_in_one_line(self):
         config = self.config()
@@ -127,14 +139,6 @@ class Ranks(Case):
         self.assertLess(gradients, 4 * plan["parameters"] * 1.01)  # padding
         self.assertEqual(traffic["all_reduce", "loss, norm"]["calls"], 2)
         self.assertLess(plan["bytes_per_rank"]["moments"], 2 * plan["parameters"] * 1.02)  # a quarter of two fp32 words each
-
-    def test_one_rank_that_fails_ends_all_at_once(self):
-        config = self.config()
-        started = time.monotonic()
-        (self.folder / "run").mkdir()
-        (self.folder / "run/result_0.txt").write_text("taken", encoding="utf-8")
-        self.assert_one_line_error(run("run", config, "--ranks", "2"), "/output/folder", "already holds a run")
-        self.assertLess(time.monotonic() - started, 60)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,16 @@ except ImportError:
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "data" / "golden" / "sample_order.json"
 
 
-def order(lengths, s, wanted, seed):
-    """(epochs, separate last epoch, token positions of every dataset item)."""
+def document_lengths(path):
+    """Tokens of every document of an .idx file whose documents are one sequence each, as ours are."""
+    head = numpy.fromfile(path, dtype=numpy.uint8, count=34)
+    documents = int(head[18:26].view(numpy.int64)[0])
+    return numpy.fromfile(path, dtype=numpy.int32, offset=34, count=documents)
+
+
+def layout(lengths, s, wanted, seed):
+    """(epochs, separate last epoch, file positions of all epochs' tokens one after the other, order of the samples). Sample i is
+    tokens i * s to i * s + s of that stream."""
     begins = numpy.concatenate([[0], numpy.cumsum(lengths)])
     per_epoch = int(begins[-1])
     epochs = 1 if wanted == 0 else max(1, math.ceil((wanted * s + 1) / per_epoch))
@@ -51,8 +59,13 @@ def order(lengths, s, wanted, seed):
     random.shuffle(first)
     second = numpy.arange(head, total, dtype=numpy.uint32)
     random.shuffle(second) if separate else None
-    shuffled = numpy.concatenate([first, second]) if separate else first
-    return epochs, bool(separate), [stream[i * s: i * s + s + 1].tolist() for i in shuffled.astype(int)]
+    return epochs, bool(separate), stream, numpy.concatenate([first, second]) if separate else first
+
+
+def order(lengths, s, wanted, seed):
+    """(epochs, separate last epoch, token positions of every dataset item)."""
+    epochs, separate, stream, shuffled = layout(lengths, s, wanted, seed)
+    return epochs, separate, [stream[i * s: i * s + s + 1].tolist() for i in shuffled.astype(int)]
 
 
 def blend(weights, samples):
