@@ -1,6 +1,8 @@
-// Which library multiplies small fp32 matrices faster on this CPU: OpenBLAS or oneDNN, same shapes, one run,
-// interleaved. Build and run: g++ -O2 -fopenmp gemm_libraries.cpp -o /tmp/gemm -lopenblas -ldnnl && /tmp/gemm (Debian:
-// libopenblas-openmp-dev libdnnl-dev) SPDX-License-Identifier: Apache-2.0
+// Which library multiplies small fp32 matrices faster on this CPU, OpenBLAS or oneDNN: same shapes, one run, in turns.
+// SPDX-License-Identifier: Apache-2.0
+//
+// Build and run (Debian: libopenblas-openmp-dev libdnnl-dev):
+//   g++ -O2 -fopenmp gemm_libraries.cpp -o gemm -lopenblas -ldnnl && ./gemm
 #include <cblas.h>
 #include <dnnl.h>
 #include <omp.h>

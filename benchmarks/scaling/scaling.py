@@ -181,9 +181,9 @@ def main():
              "| started by | ranks | step, ms | in collectives | of that hidden | command to first step, s | resident per rank, MB | plan per rank, MB | beside libraries / plan |",
              "|---|---|---|---|---|---|---|---|---|"]
     lines += [row(launcher, count, runs[launcher, count], os.cpu_count(), base) for launcher, count in cases]
-    lines += ["", "`in collectives` counts waiting for ranks that come later; `hidden` is the part in which the rank computed on. The last column sets aside "
-              f"what a rank of the null workload holds when it is started alike (program, runtime, MPI), and {libraries / 1e6:.0f} MB per process that "
-              "one rank alone holds more than that beside its plan (libraries that only a model calls).", "", planner_line(), "",
+    lines += ["", "`in collectives` counts waiting for ranks that come later; `hidden` is the part in which the rank computed on. Last column:",
+              f"(resident - resident of a null rank started alike - {libraries / 1e6:.0f} MB for libraries that only a model loads) / plan.", "",
+              planner_line(), "",
               "Control plane, every rank a thread of one process on this machine:", ""] + control_plane_lines()
     text = "\n".join(lines) + "\n"
     print(text)

@@ -202,7 +202,8 @@ void add_check_command(CLI::App& app, int& exit_code) {
       "A log may declare rules that its small variant scales (sequence length, target, ...). They are listed by name,\n"
       "and such a log passes, but is no MLPerf result; nor is the log of any other variant than the full one.\n"
       "Remarks are questions a reviewer would ask; they never change the verdict.\n"
-      "The log of a small variant is also held against the samples that runs of it usually need to their target.\n"
+      "The log of a small variant of gpt_oss_20b (no other has reference runs yet) is also held against the samples\n"
+      "that runs of it usually need to their target.\n"
       "Exit code: 0 all logs pass, 1 a log fails, is unfinished or converges oddly, 2 a log or folder cannot be used.");
   auto arguments = std::make_shared<CheckArguments>();
   command->add_option("LOG", arguments->logs, "MLPerf log files, e.g. result_0.txt, or folders with such files")
