@@ -244,6 +244,26 @@ class Mpirun(Case):
         self.assertRegex((self.folder / "run/ranks/rank_1.log").read_text(encoding="utf-8"), r"the run is over: rank 0 on host \S+ .*ended without a word")
 
     def test_asked_to_end_it_ends_in_order(self):
+    def test_a_start_that_mpirun_refuses_says_so(self):
+        environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+        environment.pop("OMPI_MCA_rmaps_base_oversubscribe", None)
+        config = self.tiny_config(train__micro_batch=1, train__max_steps=4, train__warmup_steps=1, evaluation__every_samples=16, device__threads=1)
+        for options in (["--host", "localhost:1"], ["--hostfile", str(self.folder / "none")]):
+            more = [f"--launcher-option={option}" for option in options]
+            done = run("run", config, "--launcher", "mpirun", "--ranks", 2, *more, env=environment)
+            self.assertEqual((done.returncode, done.stdout), (3, ""), done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            for needle in ("mpirun ended with exit code 1", " mpirun -np 2 ", options[0], "--launcher-option=--oversubscribe"):
+                self.assertIn(needle, done.stderr)
+            self.assertFalse((self.folder / "run").exists())
+        # What a rank says is enough.
+        (self.folder / "run").mkdir()
+        (self.folder / "run/effective_config.json").write_text("{}", encoding="utf-8")
+        done = run("run", config, "--launcher", "mpirun", "--ranks", 2, env=dict(environment, OMPI_MCA_rmaps_base_oversubscribe="1"))
+        self.assertIn(done.returncode, (2, 3), done.stderr)  # of the rank that ended first: rank 0, or one that heard of it
+        self.assertIn("already holds a run", done.stderr)
+        self.assertNotIn("mpirun ended", done.stderr)
+
         for number in (signal.SIGTERM, signal.SIGINT):
             shutil.rmtree(self.folder / "run", ignore_errors=True)
             process = self.start()
