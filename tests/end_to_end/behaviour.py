@@ -146,6 +146,10 @@ class Runs(Case):
             self.assert_one_line_error(run("run", SMALL, "--set", "variant=full", "--set", f"output.folder={self.folder / 'full'}",
                                            cwd=SOURCE), "this machine")
             self.assertFalse((self.folder / "full").exists())
+            dry = run("run", SMALL, "--set", "variant=full", "--dry-run", "--json", cwd=SOURCE)
+            self.assertEqual(dry.returncode, 2, dry.stderr)
+            findings = json.loads(dry.stdout)["host_findings"]
+            self.assertEqual(["take a smaller variant" in one["text"] for one in findings if one["level"] == "error"].count(True), 1, findings)
 
     def test_a_plan_says_what_is_no_result(self):
         self.assertIn("Result: variant small: not an MLPerf result", run("plan", SMALL, cwd=SOURCE).stdout)
