@@ -6,6 +6,7 @@ SPDX-License-Identifier: Apache-2.0
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import stat
@@ -243,7 +244,6 @@ class Mpirun(Case):
         self.assertNotIn("unfinished", run("check", log).stdout)
         self.assertRegex((self.folder / "run/ranks/rank_1.log").read_text(encoding="utf-8"), r"the run is over: rank 0 on host \S+ .*ended without a word")
 
-    def test_asked_to_end_it_ends_in_order(self):
     def test_a_start_that_mpirun_refuses_says_so(self):
         environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
         environment.pop("OMPI_MCA_rmaps_base_oversubscribe", None)
@@ -264,6 +264,7 @@ class Mpirun(Case):
         self.assertIn("already holds a run", done.stderr)
         self.assertNotIn("mpirun ended", done.stderr)
 
+    def test_asked_to_end_it_ends_in_order(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             shutil.rmtree(self.folder / "run", ignore_errors=True)
             process = self.start()
@@ -295,6 +296,22 @@ class Refusals(Case):
         done = run("run", self.tiny_config(), "--ranks", 2, "--launcher", "mpirun", "--dry-run")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("mpirun --quiet -np 2 --bind-to none", done.stdout)
+
+    def test_a_worker_of_another_build_is_refused(self):
+        places = [self.folder / name for name in ("timetrial", "timetrial-worker")]
+        for place in places:
+            shutil.copy2(BIN / place.name, place)
+        line = [str(places[0]), "plan", str(self.tiny_config())]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        whole = places[1].read_bytes()
+        found = set(re.findall(rb"timetrial build [0-9a-f]{64}", whole))
+        self.assertEqual(len(found), 1, found)
+        identity = found.pop()
+        self.assertIn(identity, places[0].read_bytes())
+        places[1].write_bytes(whole.replace(identity, b"timetrial build " + b"0" * 64))
+        self.assert_one_line_error(subprocess.run(line, capture_output=True, text=True, check=False),
+                                   f"{places[1]} is of another build than {places[0]}", "build both")
 
 
 def missing(part):
