@@ -130,6 +130,18 @@ class Runs(Case):
         self.assertEqual(subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode, 1)
         self.assertTrue((self.folder / "run" / "result_0.txt").exists())
 
+    def test_a_file_that_is_no_log_is_said_to_be_none(self):
+        file = self.folder / "notes.txt"
+        file.write_text("bought milk\n", encoding="utf-8")
+        done = run("check", file)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        lines = done.stdout.splitlines()
+        self.assertEqual(lines[0], f"{file}: fail: no MLPerf record in it; is this a log?")
+        self.assertEqual(len([line for line in lines if "advice:" in line]), 1, done.stdout)
+        self.assertNotIn("submission_org", done.stdout)
+        report = json.loads(run("check", file, "--json").stdout)["logs"][0]
+        self.assertIn("submission_org", [error["key"] for error in report["errors"]])  # as the official checker has it
+
     def test_plan_of_the_full_benchmark(self):
         done = run("plan", SMALL, "--set", "variant=full", "--json", cwd=SOURCE)
         self.assertEqual(done.returncode, 0, done.stderr)
