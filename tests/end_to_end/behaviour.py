@@ -142,6 +142,14 @@ class Runs(Case):
         report = json.loads(run("check", file, "--json").stdout)["logs"][0]
         self.assertIn("submission_org", [error["key"] for error in report["errors"]])  # as the official checker has it
 
+    def test_keys_say_where_values_come_from(self):
+        done = run("keys")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("A key without [default ...] has the value that the workload's variant and form give it", done.stdout.splitlines()[0])
+        for name in ("gpt_oss_20b", "llama31_405b", "deepseekv3_671b", "null"):
+            self.assertEqual(done.stdout.count(f"\nworkload {name}\n"), 1)
+        self.assertEqual(done.stdout.count("  variant full "), 4)
+
     def test_plan_of_the_full_benchmark(self):
         done = run("plan", SMALL, "--set", "variant=full", "--json", cwd=SOURCE)
         self.assertEqual(done.returncode, 0, done.stderr)
