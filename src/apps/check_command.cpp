@@ -51,7 +51,10 @@ void print_findings(const char* title, const std::vector<Finding>& findings, con
 // What the verdict rests on; remarks do not.
 void print_report(const CheckReport& report) {
   fmt::print("{}: {}\n", report.path, report.verdict_sentence());
-  print_findings("errors", report.errors, report.path);
+  // Which rules a file breaks that is no log tells nobody anything; the JSON has them, as the official checker does.
+  std::vector<Finding> errors = report.errors;
+  if (report.records == 0) std::erase_if(errors, [](const Finding& finding) { return finding.key != "log"; });
+  print_findings("errors", errors, report.path);
   if (report.official == mllog::OfficialOutcome::dies)
     fmt::print("  MLPerf's own checker ends in an exception on this log: {}\n", report.official_dies_of);
   print_findings("warnings (do not fail the log)", report.warnings, report.path);
@@ -65,6 +68,7 @@ constexpr const char* kRemarksTitle = "remarks (outside the rules, never part of
 
 void print_only(const CheckReport& report) {
   print_report(report);
+  if (report.records == 0) return;
   print_findings(kRemarksTitle, report.remarks, report.path);
   const mllog::CheckCounts& counts = report.counts;
   fmt::print("  rules: {} passed, {} failed, {} scaled, {} optional and not logged\n", counts.passed, counts.failed,

@@ -147,6 +147,21 @@ void choose_tokenizer(const std::string& text, PrepareSpec& spec) {
   spec.model_file = text;
 }
 
+void refuse_without_training(const char* option, const std::string& tokenizer, TokenizerChoice choice) {
+  switch (choice) {
+    case TokenizerChoice::bpe:
+    case TokenizerChoice::unigram:
+      return;
+    case TokenizerChoice::bytes:
+    case TokenizerChoice::model:
+      throw UserError(fmt::format(
+          "{} is for a tokenizer that is trained here, and --tokenizer {} is not; leave it out, or train one "
+          "with --tokenizer bpe or unigram",
+          option, tokenizer));
+  }
+  throw Error(fmt::format("unknown tokenizer {}", static_cast<int>(choice)));
+}
+
 void add_prepare(CLI::App& data) {
   struct Arguments {
     PrepareSpec spec;
@@ -208,9 +223,11 @@ void add_prepare(CLI::App& data) {
                     "end every document with the tokenizer's end id (default: no)");
   command->add_option("--threads", spec.threads, "for encoding; 0: all of the machine")->capture_default_str();
   command->add_flag("--json", arguments->json, "print the outcome as JSON");
-  command->callback([arguments] {
+  command->callback([arguments, command] {
     PrepareSpec& chosen = arguments->spec;
     choose_tokenizer(arguments->tokenizer, chosen);
+    for (const char* option : {"--vocabulary", "--train-bytes"})
+      if (command->count(option) > 0) refuse_without_training(option, arguments->tokenizer, chosen.tokenizer);
     PrepareReport report;
     {
       ProgressLine line;

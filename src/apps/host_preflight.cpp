@@ -81,7 +81,7 @@ std::vector<Finding> look_before_start(const HostNeeds& needs, const std::vector
   return judge_host(facts, needs);
 }
 
-int add_host(const RunConfig& config, Json& plan, std::string& text) {
+int add_host(const RunConfig& config, const std::vector<std::string>& refusals, Json& plan, std::string& text) {
   const int world = config.parallel.world_size(), here = std::min(config.cluster.ranks_per_host, world);
   std::vector<Device> devices;
   for (int i = 0; i < here && config.device.kind == DeviceKind::cuda && i < device_count(DeviceKind::cuda); ++i)
@@ -89,8 +89,10 @@ int add_host(const RunConfig& config, Json& plan, std::string& text) {
   int errors = 0;
   text += "This host\n";
   plan["host_findings"] = Json::array();
-  for (const Finding& finding : look_before_start(
-           host_needs(config, {.processes_here = here, .several = world > here, .serves = world > 1}), devices)) {
+  std::vector<Finding> findings = look_before_start(
+      host_needs(config, {.processes_here = here, .several = world > here, .serves = world > 1}), devices);
+  for (const std::string& line : refusals) findings.push_back({.level = Level::error, .text = line});
+  for (const Finding& finding : findings) {
     text += fmt::format("  {:<9}{}\n", name_of(finding.level), finding.text);
     plan["host_findings"].push_back({{"level", name_of(finding.level)}, {"text", finding.text}});
     errors += finding.level == Level::error ? 1 : 0;

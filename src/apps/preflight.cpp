@@ -61,6 +61,20 @@ void refuse_used_folder(const RunConfig& config) {
   }
 }
 
+void refuse_closed_folder(const RunConfig& config) {
+  refuse_used_folder(config);
+  std::error_code failure;
+  std::filesystem::path there = std::filesystem::absolute(config.output.folder).lexically_normal();
+  const bool exists = std::filesystem::exists(there, failure);
+  while (!std::filesystem::exists(there, failure) && there.has_relative_path()) there = there.parent_path();
+  const char* what = exists ? "written" : "made";
+  if (!std::filesystem::is_directory(there, failure))
+    refuse_folder(config, fmt::format("cannot be {} ({} is no folder); give a folder that can", what, there.string()));
+  if (access(there.c_str(), W_OK | X_OK) != 0)
+    refuse_folder(config, fmt::format("cannot be {} ({}: {}); give a folder that can", what, there.string(),
+                                      std::strerror(errno)));
+}
+
 void make_output_folder(const RunConfig& config) {
   refuse_used_folder(config);
   const std::filesystem::path folder = config.output.folder, copy = folder / kCopy;

@@ -28,6 +28,9 @@ void drop_file_caches();
 // Throws ConfigError when output.folder holds a run already.
 void refuse_used_folder(const RunConfig& config);
 
+// As make_output_folder refuses, and as far as one can tell without making anything.
+void refuse_closed_folder(const RunConfig& config);
+
 // Makes output.folder, if need be, with effective_config.json in it. Throws ConfigError when the folder holds a run
 // already or cannot be written; nothing is left behind then and nothing is written over.
 void make_output_folder(const RunConfig& config);
@@ -42,8 +45,9 @@ launch::HostNeeds host_needs(const RunConfig& config, const Hosts& hosts);
 // What this host says to these needs, with the devices that ranks will use on it.
 std::vector<launch::Finding> look_before_start(const launch::HostNeeds& needs, const std::vector<Device>& devices);
 
-// A dry run's view of them: this host in the place of every one. Returns how many would end the run.
-int add_host(const RunConfig& config, Json& plan, std::string& text);
+// A dry run's view of them: this host in the place of every one, and what else it refuses of the run, a line each.
+// Returns how many would end the run.
+int add_host(const RunConfig& config, const std::vector<std::string>& refusals, Json& plan, std::string& text);
 
 // Collective, before anything is written or computed: each host is looked at, each rank's device by the rank. Rank 0
 // prints what may hurt, which is returned on every rank, and what will fail, which throws SharedRefusal.

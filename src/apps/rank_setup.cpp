@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/rank_setup.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -16,11 +19,19 @@
 #include "timetrial/base/identity.h"
 #include "timetrial/data/data_memory.h"
 #include "timetrial/device/use_device.h"
+#include "timetrial/train/metrics.h"
 #include "timetrial/train/weights.h"
 
 namespace timetrial::apps {
 
 namespace {
+
+// An evaluation alone reads no training files.
+IndexedDataSpec data_of(const RunConfig& config, const RunOptions& options) {
+  IndexedDataSpec spec = data_spec(config, 0);
+  if (options.evaluate_only) spec.training_samples = 0;
+  return spec;
+}
 
 // Seeds come from the operating system's entropy unless the user gave one (rules: one per run, never chosen by result).
 int64_t drawn_seed() {
@@ -73,6 +84,34 @@ void refuse_wrong_start(const RunConfig& config, const Workload& workload, const
                                                   wrong.front(), wrong.size()));
 }
 
+std::vector<std::string> refusals_here(const RunConfig& config, const Workload& workload, const RunOptions& options,
+                                       int ranks_here) {
+  std::vector<std::string> found;
+  const auto passes = [&found](const auto& check) {
+    try {
+      check();
+      return true;
+    } catch (const UserError& refusal) {
+      found.emplace_back(refusal.what());
+      return false;
+    }
+  };
+  passes([&] { refuse_closed_folder(config); });
+  if (!options.metrics.empty() && !options.evaluate_only) passes([&] { refuse_used_metrics(options.metrics); });
+  MemoryPlan memory = plan_memory(*workload.make_model(config, device_of(config)), config);
+  const bool fits = passes([&] { check_memory(memory, config, ranks_here); });
+  const std::vector<std::string> files = host_needs(config, {}).data_files;
+  const auto readable = [](const std::string& path) { return access(path.c_str(), R_OK) == 0; };
+  if (!std::all_of(files.begin(), files.end(), readable)) return found;  // the look at the host names them
+  const IndexedDataSpec spec = data_of(config, options);
+  const bool sound = passes([&] {
+    check_token_files(spec);
+    memory.data = planned_data_bytes(spec);
+  });
+  if (fits && sound) passes([&] { check_memory(memory, config, ranks_here); });
+  return found;
+}
+
 Rank prepare(RunConfig config, const Workload& workload, const RunOptions& options, comm::Bootstrap& bootstrap,
              RankLog& own) {
   refuse_wrong_start(config, workload, options);
@@ -96,8 +135,7 @@ Rank prepare(RunConfig config, const Workload& workload, const RunOptions& optio
   // MLPerf's initialisation begins where a model is first built (spec 12.1), with its caches dropped before.
   if (options.clear_caches && bootstrap.local_rank() == 0) drop_file_caches();
   rank.init_start_ms = unix_milliseconds();
-  IndexedDataSpec spec = data_spec(config, 0);
-  if (options.evaluate_only) spec.training_samples = 0;
+  IndexedDataSpec spec = data_of(config, options);
   MemoryPlan memory = plan_memory(*workload.make_model(config, rank.device), config);
   check_memory(memory, config, bootstrap.local_size());  // what does not fit is refused with or without its data files
   memory.data = planned_data_bytes(spec);

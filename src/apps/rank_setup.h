@@ -34,6 +34,11 @@ struct Rank {
 // anything is written. Of a checkpoint only headers are read.
 void refuse_wrong_start(const RunConfig& config, const Workload& workload, const RunOptions& options);
 
+// What the run would be refused for on this machine, a line each, beside what host_needs asks of a host: its folder,
+// its metrics file, memory for `ranks_here` ranks, its data where the files are there. Nothing is made to find out.
+std::vector<std::string> refusals_here(const RunConfig& config, const Workload& workload, const RunOptions& options,
+                                       int ranks_here);
+
 // What every run does first: threads, seed, platform, and the refusal of what this machine cannot hold or read. Nothing
 // is written before all ranks are through.
 Rank prepare(RunConfig config, const Workload& workload, const RunOptions& options, comm::Bootstrap& bootstrap,

@@ -50,9 +50,16 @@ std::string minutes_of(const ResultRecord& record) {
   return mark + results::minutes_text(*record.minutes) + standing;
 }
 
-std::string age_of(const ResultRecord& record, const std::string& today) {
+// Nothing where the day of publication is unknown, or was still to come.
+std::optional<int64_t> age_in_days(const ResultRecord& record, const std::string& today) {
   const std::optional<int64_t> days = results::days_between(record.date, today);
-  return days ? fmt::format("{} days", *days) : std::string("unknown");
+  return days && *days >= 0 ? days : std::nullopt;
+}
+
+std::string age_of(const ResultRecord& record, const std::string& today) {
+  const std::optional<int64_t> days = age_in_days(record, today);
+  if (days) return fmt::format("{} days", *days);
+  return results::days_between(record.date, today) ? "-" : "unknown";
 }
 
 void print_rows(const std::vector<ResultRecord>& records, const std::string& today) {
@@ -94,6 +101,7 @@ int list(const ListArguments& arguments) {
   if (!results::days_between(arguments.today, arguments.today))
     throw UserError(fmt::format("--today '{}' is no date; write 2026-06-16", arguments.today));
   results::RecordFilter filter = arguments.filter;
+  results::check_names(filter, loaded.records);
   if (!arguments.count.empty()) results::set_count(filter, arguments.count);
   const std::vector<ResultRecord> records = results::select(loaded.records, filter, results::order_of(arguments.sort));
   if (arguments.json) {
@@ -103,7 +111,7 @@ int list(const ListArguments& arguments) {
       row["date"] = record.date;
       row["source"] = record.source;
       row["review"] = record.reviewed ? "reviewed" : std::string(results::kUnverified);
-      const std::optional<int64_t> days = results::days_between(record.date, arguments.today);
+      const std::optional<int64_t> days = age_in_days(record, arguments.today);
       row["age_days"] = days ? Json(*days) : Json();
       rows.push_back(std::move(row));
     }

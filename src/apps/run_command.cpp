@@ -229,10 +229,9 @@ void add_plan_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("plan", "parameters, FLOPs, memory and batch arithmetic of a run, without running it");
   command->footer(
-      "Examples:\n"
-      "  timetrial plan configs/small/gpt_oss_20b.json --set variant=full\n"
+      "Examples:\n  timetrial plan configs/small/gpt_oss_20b.json --set variant=full\n"
       "  timetrial plan configs/small/llama31_405b.json --set variant=full --ranks 8192 --set parallel.tp=8 \\\n"
-      "    --set parallel.pp=16 --set parallel.cp=2 --rank-map");
+      "      --set parallel.pp=16 --set parallel.cp=2 --rank-map");
   auto arguments = add_common(*command);
   auto rank_map = std::make_shared<bool>(false);
   command->add_flag("--rank-map", *rank_map, "print where every rank stands (host, coordinates) and nothing else");

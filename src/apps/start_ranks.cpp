@@ -46,6 +46,21 @@ void close_log(const std::string& log, const std::string& who) {
   }
 }
 
+// Ranks end with 0, 2 or 3, with 128 + a signal that asked them to, or with 1, which leaves a log. What else mpirun
+// ends with is its own, and --quiet keeps it from saying why.
+bool is_of_rank(int code, bool logged) {
+  return code == kSuccess || code == kUserError || code == kClusterError || code == 128 + SIGHUP ||
+         code == 128 + SIGINT || code == 128 + SIGTERM || logged;
+}
+
+int started_nothing(const launch::StartLine& start, int code) {
+  say(
+      fmt::format("mpirun ended with exit code {} before any rank had begun a log; this line says why: {} (where slots "
+                  "are too few: --launcher-option=--oversubscribe, or a host file with more)",
+                  code, launch::explaining_text_of(start)));
+  return kClusterError;
+}
+
 }  // namespace
 
 Answer ask_worker(std::vector<std::string> worker) {
@@ -78,8 +93,11 @@ int start_and_stay(const launch::StartLine& start, const StartFacts& facts) {
   const launch::Endings endings = launch::supervise(supervision);
   repeat(endings.exits);
   if (!endings.deaths.empty()) say(endings.deaths);
-  if (!somebody_elses && std::filesystem::exists(log, ignored))
-    close_log(log, endings.deaths.empty() ? fmt::format("exit code {}", endings.code()) : endings.deaths);
+  const bool logged = !somebody_elses && std::filesystem::exists(log, ignored);
+  if (logged) close_log(log, endings.deaths.empty() ? fmt::format("exit code {}", endings.code()) : endings.deaths);
+  if (start.launcher == launch::Launcher::mpirun && endings.interrupt == 0 && endings.deaths.empty() &&
+      !is_of_rank(endings.code(), logged))
+    return started_nothing(start, endings.code());
   return endings.code();
 }
 

@@ -1,7 +1,5 @@
 // The program for people: every command. Links no engine; training happens in timetrial-worker.
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/core.h>
-
 #include <CLI/CLI.hpp>
 
 #include "apps/check_command.h"
@@ -9,10 +7,10 @@
 #include "apps/command_line.h"
 #include "apps/data_command.h"
 #include "apps/exit_code.h"
+#include "apps/keys_command.h"
 #include "apps/results_command.h"
 #include "apps/run_command.h"
 #include "apps/score_command.h"
-#include "timetrial/config/run_config.h"
 
 int main(int argc, char** argv) {
   using namespace timetrial;
@@ -30,9 +28,7 @@ int main(int argc, char** argv) {
     apps::add_results_command(app, exit_code);
     apps::add_data_command(app, exit_code);
     apps::add_checkpoint_command(app, exit_code);
-    app.add_subcommand("keys", "every config key: type, range, default, meaning")->callback([] {
-      fmt::print("{}", config_help());
-    });
+    apps::add_keys_command(app);
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -36,8 +36,10 @@ int train_rank(const RunConfig& asked, const Workload& workload, const RunOption
   const Utilization utilization =
       utilization_of(config, model->counts(config.model).train_flops_per_token, compute.name);
   auto reporter = rank.first ? make_progress(config, stderr) : make_silence();
-  if (rank.first && !options.metrics.empty())
+  if (rank.first && !options.metrics.empty()) {
+    refuse_used_folder(config);  // before the metrics file is made, which would stay
     reporter = make_metrics(options.metrics, utilization, std::move(reporter));
+  }
   const std::unique_ptr<RunLog> log = start_log(rank, options, bootstrap, own);
   own.say(describe(rank.device, compute));
   const bool benchmark = is_benchmark(workload);

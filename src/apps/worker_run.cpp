@@ -103,7 +103,7 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
                            .environment = environment};
   if (!arguments.plan && arguments.evaluate_only) return evaluate_only(config, *workload, options, interrupt);
   // A dry run is refused as the run would be; a plan shows whatever was asked for.
-  if (is_benchmark(*workload) && (!arguments.plan || !arguments.command.empty())) {
+  if (is_benchmark(*workload) && !arguments.evaluate_only && (!arguments.plan || !arguments.command.empty())) {
     refuse_emulation(config, workload->benchmark());
     refuse_rule_breaches(rule_breaches(user, workload->benchmark(), overrides, config));
   }
@@ -124,8 +124,9 @@ int run_worker(const WorkerArguments& arguments, const std::atomic<int>& interru
   if (warning) text += fmt::format("Warning: {}\n", *warning);
   int errors = 0;
   if (!arguments.command.empty()) {
+    require_trainable(config.parallel);
     refuse_wrong_start(config, *workload, options);
-    errors = add_host(config, plan, text);
+    errors = add_host(config, refusals_here(config, *workload, options, neighbours), plan, text);
     if (errors > 0) text = fmt::format("Would not start: {} error{} below.\n", errors, errors == 1 ? "" : "s") + text;
     plan["would_start"] = errors == 0;
     plan["command"] = arguments.command;

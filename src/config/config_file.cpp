@@ -71,7 +71,9 @@ Json parse_config_text(std::string_view text, const std::string& origin) {
 }
 
 Json read_config_file(const std::string& path) {
-  if (std::filesystem::is_directory(path)) throw UserError(fmt::format("{}: is a folder, not a config file", path));
+  if (std::filesystem::is_directory(path))
+    throw UserError(fmt::format(
+        "{}: is a folder, not a config file; name the JSON file, e.g. configs/small/gpt_oss_20b.json", path));
   std::ifstream file(path, std::ios::binary);
   if (!file) throw UserError(fmt::format("{}: cannot be read ({})", path, std::strerror(errno)));
   std::stringstream content;

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "field.h"
+#include "timetrial/config/names_help.h"
 
 namespace timetrial {
 
@@ -44,6 +46,18 @@ std::string config_help() {
     const std::string otherwise = field.otherwise ? fmt::format(" [default {}]", field.otherwise->dump()) : "";
     help += fmt::format("{:<{}}  {} ({}){}\n", field.key, width, field.meaning, field.type, otherwise);
   }
+  return help;
+}
+
+std::string names_help(const Json& benchmark) {
+  std::string help = fmt::format("workload {}\n", benchmark.at("name").get<std::string>());
+  const auto add = [&help](const char* what, const std::string& name, const Json& named, bool chosen) {
+    help += fmt::format("  {:<8}{:<12}{}{}\n", what, name, named.at("description").get<std::string>(),
+                        chosen ? " [default]" : "");
+  };
+  for (const auto& [name, variant] : benchmark.at("variants").items()) add("variant", name, variant, false);
+  for (const auto& [name, form] : benchmark.at("forms").items())
+    add("form", name, form, name == benchmark.at("default_form"));
   return help;
 }
 

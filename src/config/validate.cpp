@@ -1,5 +1,7 @@
 // Rules that bind several fields of a run.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "timetrial/base/error.h"
 #include "timetrial/config/run_config.h"
 #include "values.h"
@@ -27,9 +29,16 @@ void validate_batches(const RunConfig& run) {
   const int64_t at_once = micro * run.parallel.data;
   if (global % at_once == 0) return;
   const int64_t below = global / at_once * at_once, above = below + at_once;
-  throw ConfigError("/train/global_batch",
-                    fmt::format("{} is not a multiple of micro_batch {} x dp {} = {}; use {}{}", global, micro,
-                                run.parallel.data, at_once, below > 0 ? fmt::format("{} or ", below) : "", above));
+  std::string smaller;  // another global batch is another training; another micro batch is not
+  if (global % run.parallel.data == 0) {
+    int64_t fits = std::min(micro, global / run.parallel.data);
+    while (global / run.parallel.data % fits != 0) --fits;
+    smaller = fmt::format("train.micro_batch={}, or ", fits);
+  }
+  throw ConfigError(
+      "/train/global_batch",
+      fmt::format("{} is not a multiple of micro_batch {} x dp {} = {}; use {}a global batch of {}{}", global, micro,
+                  run.parallel.data, at_once, smaller, below > 0 ? fmt::format("{} or ", below) : "", above));
 }
 
 void validate_schedule(const TrainConfig& train) {

@@ -73,9 +73,9 @@ double read_real(const Json& value, const RealRange& range, const std::string& p
   require_finite(number, path);
   require_inside(number, range.low, range.high, path);
   if (range.low_open && number == range.low)
-    throw ConfigError(path, fmt::format("{} is not above {}", number, range.low));
+    throw ConfigError(path, fmt::format("{} is not above {}; use {}", number, range.low, text_of(range)));
   if (range.high_open && number == range.high) {
-    throw ConfigError(path, fmt::format("{} is not below {}", number, range.high));
+    throw ConfigError(path, fmt::format("{} is not below {}; use {}", number, range.high, text_of(range)));
   }
   return number;
 }

@@ -24,6 +24,17 @@ std::shared_ptr<const IndexedTokens> open_tokens(const std::string& prefix, int6
   return tokens;
 }
 
+std::shared_ptr<const IndexedTokens> open_validation(const IndexedDataSpec& spec) {
+  auto tokens = open_tokens(spec.validation_prefix, spec.sequence_length);
+  const int64_t available = (tokens->tokens() - 1) / spec.sequence_length;
+  if (available >= spec.evaluation_samples) return tokens;
+  throw DataError(
+      idx_path_of(spec.validation_prefix),
+      fmt::format("gives {} samples of {} tokens, an evaluation asks for {}; hold out more text, or ask for "
+                  "fewer samples or a shorter sequence",
+                  available, spec.sequence_length, spec.evaluation_samples));
+}
+
 std::shared_ptr<const SampleOrder> order_of(const IndexedTokens& tokens, const IndexedDataSpec& spec, int64_t samples,
                                             bool shuffle) {
   return std::make_shared<const SampleOrder>(SampleOrderSpec{.document_begins = tokens.document_begins(),
@@ -44,6 +55,12 @@ SamplerSpec sampler_spec(const IndexedDataSpec& spec, int64_t items) {
 
 }  // namespace
 
+void check_token_files(const IndexedDataSpec& spec) {
+  if (spec.training_samples > 0)
+    for (const std::string& prefix : spec.train_prefixes) open_tokens(prefix, spec.sequence_length);
+  if (spec.evaluation_samples > 0) open_validation(spec);
+}
+
 IndexedDataProvider::IndexedDataProvider(const IndexedDataSpec& spec) : spec_(spec) {
   TIMETRIAL_CHECK(spec.sequence_length > 0 && spec.vocabulary > 0, "sequence length {}, vocabulary {}",
                   spec.sequence_length, spec.vocabulary);
@@ -56,15 +73,7 @@ IndexedDataProvider::IndexedDataProvider(const IndexedDataSpec& spec) : spec_(sp
   if (spec.evaluation_samples == 0) return;
 
   TIMETRIAL_CHECK(spec.evaluation_batch > 0, "evaluation batch {}", spec.evaluation_batch);
-  validation_.tokens = open_tokens(spec.validation_prefix, spec.sequence_length);
-  const int64_t available = (validation_.tokens->tokens() - 1) / spec.sequence_length;
-  if (available < spec.evaluation_samples) {
-    throw DataError(
-        idx_path_of(spec.validation_prefix),
-        fmt::format("gives {} samples of {} tokens, an evaluation asks for {}; hold out more text, or ask for "
-                    "fewer samples or a shorter sequence",
-                    available, spec.sequence_length, spec.evaluation_samples));
-  }
+  validation_.tokens = open_validation(spec);
   validation_.order = order_of(*validation_.tokens, spec, spec.ordered_validation_samples(),
                                spec.evaluation_order != EvaluationOrder::file);
 }

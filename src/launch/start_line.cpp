@@ -24,11 +24,14 @@ constexpr std::string_view kHandedOn[] = {"NCCL_", "OMP_",      "GOMP_", "DNNL_"
 constexpr std::string_view kPlaces[] = {"OMPI_MCA_ess_",  "OMPI_MCA_orte_", "OMPI_MCA_pmix",
                                         "TIMETRIAL_RANK", "TIMETRIAL_SIZE", "TIMETRIAL_LOCAL_"};
 
+// Without it mpirun adds a screen of words on its own account to every end that is not 0.
+constexpr const char* kQuiet = "--quiet";
+
 // Threads of a rank are bound by the rank itself, which knows its neighbours and its device.
 StartLine mpirun_line(const StartRequest& request) {
   if (request.ranks == 0) throw UserError("mpirun needs to know how many ranks to start: give --ranks N");
   StartLine line{.launcher = Launcher::mpirun,
-                 .arguments = {"mpirun", "--quiet", "-np", std::to_string(request.ranks), "--bind-to", "none"},
+                 .arguments = {"mpirun", kQuiet, "-np", std::to_string(request.ranks), "--bind-to", "none"},
                  .variables = request.variables};
   for (const auto& [name, value] : request.variables) line.arguments.insert(line.arguments.end(), {"-x", name});
   for (const auto* part : {&request.options, &request.worker})
@@ -94,6 +97,12 @@ StartLine start_line(const StartRequest& request) {
       return srun_line(request);
   }
   throw Error("a launcher that does not exist");
+}
+
+std::string explaining_text_of(StartLine line) {
+  const auto quiet = std::find(line.arguments.begin(), line.arguments.end(), kQuiet);
+  if (quiet != line.arguments.end()) line.arguments.erase(quiet);
+  return text_of(line);
 }
 
 std::vector<std::pair<std::string, std::string>> variables_for_ranks(const char* const* environment) {

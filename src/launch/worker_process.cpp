@@ -13,6 +13,7 @@
 
 #include "launch/exec.h"
 #include "timetrial/base/error.h"
+#include "timetrial/launch/build_identity.h"
 
 namespace timetrial::launch {
 
@@ -21,6 +22,17 @@ namespace {
 // Idle threads of libgomp go to sleep after microseconds instead of milliseconds: on a machine that does other things
 // too, a run was 2 to 3 times as fast for it, on a quiet one equally fast (docs/results/2026-11-21-idle-threads.md).
 constexpr const char* kSpinCount = "2000";
+
+// Two builds need not understand each other, and where they do they may count differently. A program that names no
+// build, a test's, takes any worker.
+void refuse_other_build(const std::string& self, const std::string& worker) {
+  const std::string mine = build_of("/proc/self/exe").value_or("");
+  if (mine.empty() || build_of(worker).value_or(mine) == mine) return;
+  throw UserError(
+      fmt::format("{} is of another build than {}: build both targets, timetrial and timetrial-worker, or install both "
+                  "programs of one build",
+                  worker, self));
+}
 
 }  // namespace
 
@@ -32,6 +44,7 @@ std::string worker_path() {
   if (!std::filesystem::exists(worker))
     throw UserError(fmt::format(
         "{} is missing: build the target timetrial-worker or install both programs into one folder", worker.string()));
+  refuse_other_build(self.string(), worker.string());
   return worker.string();
 }
 

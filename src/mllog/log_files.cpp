@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <iterator>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -94,22 +95,35 @@ class Search {
   std::set<Identity> visited_;
 };
 
+std::vector<FoundLog> logs_of(const std::string& argument) {
+  std::error_code unknown;
+  if (!fs::is_directory(argument, unknown)) return {{argument, {}}};
+  std::vector<FoundLog> found;
+  Search search(found);
+  search.folder(argument);
+  const auto is_log = [](const FoundLog& log) { return log.problem.empty(); };
+  if (std::none_of(found.begin(), found.end(), is_log))
+    search.problem(argument, "holds no log, no file result_<n>.txt in it or below; name the log itself");
+  return found;
+}
+
+// As it stands where nothing is there.
+std::string real_path(const std::string& path) {
+  std::error_code missing;
+  const fs::path real = fs::canonical(path, missing);
+  return missing ? path : real.string();
+}
+
 }  // namespace
 
 std::vector<FoundLog> find_logs(const std::vector<std::string>& arguments) {
   std::vector<FoundLog> found;
+  std::set<std::string> named;  // by the arguments so far
   for (const std::string& argument : arguments) {
-    std::error_code unknown;
-    if (!fs::is_directory(argument, unknown)) {
-      found.push_back({argument, {}});
-      continue;
-    }
-    const size_t before = found.size();
-    Search search(found);
-    search.folder(argument);
-    const auto is_log = [](const FoundLog& log) { return log.problem.empty(); };
-    if (std::none_of(found.begin() + static_cast<ptrdiff_t>(before), found.end(), is_log))
-      search.problem(argument, "holds no log, no file result_<n>.txt in it or below; name the log itself");
+    std::vector<FoundLog> more = logs_of(argument);
+    std::erase_if(more, [&](const FoundLog& log) { return named.count(real_path(log.path)) == 1; });
+    for (const FoundLog& log : more) named.insert(real_path(log.path));
+    std::move(more.begin(), more.end(), std::back_inserter(found));
   }
   return found;
 }

@@ -66,6 +66,7 @@ std::string CheckReport::verdict_sentence() const {
   if (records > 0 && !finished)
     return fmt::format("unfinished: no run_stop; the last record is {} on line {} ({})", last_key, last_line,
                        rules_name(*this));
+  if (records == 0) return "fail: no MLPerf record in it; is this a log?";
   if (!passed())
     return fmt::format("fail: {} of {} rules broken ({}): {}", counts.failed,
                        counts.failed + counts.passed + counts.scaled, rules_name(*this), keys_of(errors));

@@ -1,6 +1,6 @@
 // Which rows, in which order, and how many days old.
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
@@ -8,6 +8,7 @@
 #include <chrono>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "timetrial/base/error.h"
 #include "timetrial/results/records.h"
@@ -23,11 +24,21 @@ std::string lower(std::string text) {
 
 bool equal(const std::string& wanted, const std::string& own) { return wanted.empty() || lower(wanted) == lower(own); }
 
+// As people write it: 5.1 is v5.1.
+std::string round_name(const std::string& text) {
+  return !text.empty() && std::isdigit(static_cast<unsigned char>(text.front())) != 0 ? "v" + text : text;
+}
+
+void refuse_unknown(const char* option, const std::string& wanted, const std::set<std::string>& there) {
+  if (std::any_of(there.begin(), there.end(), [&](const std::string& name) { return equal(wanted, name); })) return;
+  throw UserError(fmt::format("{} {}: there is none; there are {}", option, wanted, fmt::join(there, ", ")));
+}
+
 bool passes(const ResultRecord& record, const RecordFilter& filter) {
   const bool any_count = filter.least_accelerators <= 0 && filter.most_accelerators >= 1e18;
   const double count = record.accelerators.value_or(-1);
   return equal(filter.benchmark, record.benchmark) && equal(filter.organization, record.organization) &&
-         equal(filter.round, record.round) && equal(filter.division, record.division) &&
+         equal(round_name(filter.round), record.round) && equal(filter.division, record.division) &&
          lower(record.accelerator).find(lower(filter.accelerator)) != std::string::npos &&
          (any_count || (count >= filter.least_accelerators && count <= filter.most_accelerators));
 }
@@ -78,6 +89,20 @@ void set_count(RecordFilter& filter, const std::string& text) {
     throw UserError(fmt::format("'{}' is no count of accelerators; write 8, 8..72, 72.. or ..72", text));
   filter.least_accelerators = *least;
   filter.most_accelerators = *most;
+}
+
+void check_names(const RecordFilter& filter, const std::vector<ResultRecord>& records) {
+  std::set<std::string> benchmarks, organizations, rounds, divisions{"closed", "open"};
+  for (const ResultRecord& record : records) {
+    benchmarks.insert(record.benchmark);
+    organizations.insert(record.organization);
+    rounds.insert(record.round);
+    divisions.insert(record.division);
+  }
+  refuse_unknown("--workload", filter.benchmark, benchmarks);
+  refuse_unknown("--submitter", filter.organization, organizations);
+  refuse_unknown("--round", round_name(filter.round), rounds);
+  refuse_unknown("--division", filter.division, divisions);
 }
 
 RecordOrder order_of(const std::string& text) {

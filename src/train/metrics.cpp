@@ -18,8 +18,7 @@ class Metrics : public Reporter {
  public:
   Metrics(const std::string& path, const Utilization& utilization, std::unique_ptr<Reporter> next)
       : path_(path), utilization_(utilization), next_(std::move(next)) {
-    if (std::filesystem::exists(path))
-      throw UserError(fmt::format("--metrics {}: exists already, and is not overwritten; give another file", path));
+    refuse_used_metrics(path);
     file_.open(path);
     if (!file_) throw UserError(fmt::format("--metrics {}: cannot be made ({})", path, std::strerror(errno)));
   }
@@ -65,6 +64,11 @@ class Metrics : public Reporter {
 };
 
 }  // namespace
+
+void refuse_used_metrics(const std::string& path) {
+  if (std::filesystem::exists(path))
+    throw UserError(fmt::format("--metrics {}: exists already, and is not overwritten; give another file", path));
+}
 
 std::unique_ptr<Reporter> make_metrics(const std::string& path, const Utilization& utilization,
                                        std::unique_ptr<Reporter> next) {

@@ -60,10 +60,10 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{{"train.seed", "1e300"}}, "/train/seed: 1e+300 is above 4294967295, the largest allowed"},
         Mistake{{{"train.seed", "-1e300"}}, "/train/seed: -1e+300 is below 0, the smallest allowed"},
         Mistake{{{"train.micro_batch", "0"}}, "/train/micro_batch: 0 is below 1, the smallest allowed"},
-        Mistake{{{"train.beta_1", "1"}}, "/train/beta_1: 1 is not below 1"},
-        Mistake{{{"train.epsilon", "0"}}, "/train/epsilon: 0 is not above 0"},
+        Mistake{{{"train.beta_1", "1"}}, "/train/beta_1: 1 is not below 1; use 0 to below 1"},
+        Mistake{{{"train.epsilon", "0"}}, "/train/epsilon: 0 is not above 0; use above 0 to 1e+30"},
         Mistake{{{"train.learning_rate", "-1e-9"}}, "/train/learning_rate: -1e-09 is below 0, the smallest allowed"},
-        Mistake{{{"evaluation.target", "0"}}, "/evaluation/target: 0 is not above 0"},
+        Mistake{{{"evaluation.target", "0"}}, "/evaluation/target: 0 is not above 0; use above 0 to 1e+30"},
         Mistake{{{"parallel.dp", "0"}}, "/parallel/dp: 0 is below 1, the smallest allowed"},
         Mistake{{{"device.threads", "-2"}}, "/device/threads: -2 is below 0, the smallest allowed"}));
 
@@ -71,9 +71,11 @@ INSTANTIATE_TEST_SUITE_P(
     Rules, RunConfigMistakes,
     testing::Values(
         Mistake{{{"train.micro_batch", "5"}},
-                "/train/global_batch: 32 is not a multiple of micro_batch 5 x dp 1 = 5; use 30 or 35"},
+                "/train/global_batch: 32 is not a multiple of micro_batch 5 x dp 1 = 5; use train.micro_batch=4, or a "
+                "global batch of 30 or 35"},
         Mistake{{{"train.micro_batch", "33"}},
-                "/train/global_batch: 32 is not a multiple of micro_batch 33 x dp 1 = 33; use 33"},
+                "/train/global_batch: 32 is not a multiple of micro_batch 33 x dp 1 = 33; use train.micro_batch=32, or "
+                "a global batch of 33"},
         Mistake{{{"train.max_steps", "127"}},
                 "/train/max_steps: 127 steps end before the first evaluation, which comes after 4096 sequences = 128 "
                 "steps; use at least 128, or lower evaluation.every_samples to 4064"},
@@ -91,8 +93,9 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{{"train.max_steps", "300"}, {"evaluation.skip_first", "2"}},
                 "/train/max_steps: 300 steps end before the first evaluation, which comes after 12288 sequences (2 "
                 "evaluations are skipped) = 384 steps; use at least 384, or lower evaluation.every_samples to 3200"},
-        Mistake{{{"parallel.dp", "3"}},
-                "/train/global_batch: 32 is not a multiple of micro_batch 4 x dp 3 = 12; use 24 or 36"},
+        Mistake{
+            {{"parallel.dp", "3"}},
+            "/train/global_batch: 32 is not a multiple of micro_batch 4 x dp 3 = 12; use a global batch of 24 or 36"},
         Mistake{{{"parallel.tp", "3"}}, "/parallel/tp: 3 does not divide the 8 heads; use 2"},
         Mistake{{{"model.kv_heads", "3"}}, "/model/heads: 8 heads are not a multiple of 3 kv_heads; use 9 heads"}));
 
@@ -105,7 +108,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{{"data.train", "[a"}}, "/data/train: \"[a\" is not a list of texts, [\"a\", \"b\"]"},
         Mistake{{{"data.train", "[\"a\", \"b\"]"}, {"data.train_weights", "[1]"}},
                 "/data/train_weights: 1 weights for 2 prefixes in data.train; give one each, or none for equal shares"},
-        Mistake{{{"data.train_weights", "[0]"}}, "/data/train_weights/0: 0 is not above 0"},
+        Mistake{{{"data.train_weights", "[0]"}}, "/data/train_weights/0: 0 is not above 0; use above 0 to 1e+30"},
         Mistake{{{"output.folder", "a\nb"}}, "/output/folder: \"a\\nb\" holds a control character; remove it"},
         Mistake{{{"output.folder", "\xff"}}, "/output/folder: \"\\ufffd\" is not UTF-8 text"},
         Mistake{{{"output.folder", "eval_accuracy"}},

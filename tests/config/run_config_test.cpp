@@ -7,6 +7,7 @@
 
 #include "config/config_fixture.h"
 #include "timetrial/config/config_file.h"
+#include "timetrial/config/names_help.h"
 
 namespace timetrial {
 namespace {
@@ -315,6 +316,21 @@ TEST(ConfigHelp, GivesTypeRangeDefaultAndMeaning) {
       << help;
   EXPECT_NE(help.find("(one of cpu | cuda) [default \"cpu\"]"), std::string::npos) << help;
   EXPECT_NE(help.find("(number, 0 to below 1)"), std::string::npos) << help;
+}
+
+TEST(ConfigHelp, NamesEveryVariantAndForm) {
+  const Json names = benchmark();
+  const std::string help = names_help(names);
+  EXPECT_EQ(help.find("workload " + names["name"].get<std::string>() + "\n"), 0u) << help;
+  EXPECT_EQ(static_cast<size_t>(std::count(help.begin(), help.end(), '\n')),
+            1 + names["variants"].size() + names["forms"].size());
+  for (const char* kind : {"variants", "forms"})
+    for (const auto& [name, what] : names[kind].items())
+      EXPECT_NE(help.find(" " + name + " "), std::string::npos) << name;
+  const size_t chosen = help.find(" [default]\n"), line = help.rfind('\n', chosen);
+  ASSERT_NE(chosen, std::string::npos);
+  EXPECT_EQ(help.find("  form    " + names["default_form"].get<std::string>(), line), line + 1) << help;
+  EXPECT_EQ(help.find(" [default]", chosen + 1), std::string::npos);
 }
 
 }  // namespace

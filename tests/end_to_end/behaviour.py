@@ -130,6 +130,26 @@ class Runs(Case):
         self.assertEqual(subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode, 1)
         self.assertTrue((self.folder / "run" / "result_0.txt").exists())
 
+    def test_a_file_that_is_no_log_is_said_to_be_none(self):
+        file = self.folder / "notes.txt"
+        file.write_text("bought milk\n", encoding="utf-8")
+        done = run("check", file)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        lines = done.stdout.splitlines()
+        self.assertEqual(lines[0], f"{file}: fail: no MLPerf record in it; is this a log?")
+        self.assertEqual(len([line for line in lines if "advice:" in line]), 1, done.stdout)
+        self.assertNotIn("submission_org", done.stdout)
+        report = json.loads(run("check", file, "--json").stdout)["logs"][0]
+        self.assertIn("submission_org", [error["key"] for error in report["errors"]])  # as the official checker has it
+
+    def test_keys_say_where_values_come_from(self):
+        done = run("keys")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("A key without [default ...] has the value that the workload's variant and form give it", done.stdout.splitlines()[0])
+        for name in ("gpt_oss_20b", "llama31_405b", "deepseekv3_671b", "null"):
+            self.assertEqual(done.stdout.count(f"\nworkload {name}\n"), 1)
+        self.assertEqual(done.stdout.count("  variant full "), 4)
+
     def test_plan_of_the_full_benchmark(self):
         done = run("plan", SMALL, "--set", "variant=full", "--json", cwd=SOURCE)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -146,6 +166,10 @@ class Runs(Case):
             self.assert_one_line_error(run("run", SMALL, "--set", "variant=full", "--set", f"output.folder={self.folder / 'full'}",
                                            cwd=SOURCE), "this machine")
             self.assertFalse((self.folder / "full").exists())
+            dry = run("run", SMALL, "--set", "variant=full", "--dry-run", "--json", cwd=SOURCE)
+            self.assertEqual(dry.returncode, 2, dry.stderr)
+            findings = json.loads(dry.stdout)["host_findings"]
+            self.assertEqual(["take a smaller variant" in one["text"] for one in findings if one["level"] == "error"].count(True), 1, findings)
 
     def test_a_plan_says_what_is_no_result(self):
         self.assertIn("Result: variant small: not an MLPerf result", run("plan", SMALL, cwd=SOURCE).stdout)

@@ -289,10 +289,10 @@ class Gate(Case):
             self.assertEqual(run("run", self.config(workload, **changes), "--dry-run").returncode, 2)
             self.assertEqual(run("plan", self.config(workload, **changes)).returncode, 0)
 
-    # The data of these configs are not there, which ends the run after the plan is printed.
+    # The data of these configs are not there, and a test's machine need not hold them: both end the run after the plan.
     def assert_planned(self, config):
         plan = json.loads(run("run", config, "--dry-run", "--division", "open", "--json").stdout)
-        self.assertEqual([f["level"] == "error" and "cannot be read" not in f["text"] for f in plan["host_findings"]].count(True), 0)
+        self.assertEqual([f["level"] == "error" and "cannot be read" not in f["text"] and "more memory" not in f["text"] for f in plan["host_findings"]].count(True), 0)
         self.assertFalse(plan["would_start"])
 
     def test_the_open_division_lifts_it(self):

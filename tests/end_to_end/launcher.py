@@ -6,6 +6,7 @@ SPDX-License-Identifier: Apache-2.0
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import stat
@@ -243,6 +244,26 @@ class Mpirun(Case):
         self.assertNotIn("unfinished", run("check", log).stdout)
         self.assertRegex((self.folder / "run/ranks/rank_1.log").read_text(encoding="utf-8"), r"the run is over: rank 0 on host \S+ .*ended without a word")
 
+    def test_a_start_that_mpirun_refuses_says_so(self):
+        environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+        environment.pop("OMPI_MCA_rmaps_base_oversubscribe", None)
+        config = self.tiny_config(train__micro_batch=1, train__max_steps=4, train__warmup_steps=1, evaluation__every_samples=16, device__threads=1)
+        for options in (["--host", "localhost:1"], ["--hostfile", str(self.folder / "none")]):
+            more = [f"--launcher-option={option}" for option in options]
+            done = run("run", config, "--launcher", "mpirun", "--ranks", 2, *more, env=environment)
+            self.assertEqual((done.returncode, done.stdout), (3, ""), done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            for needle in ("mpirun ended with exit code 1", " mpirun -np 2 ", options[0], "--launcher-option=--oversubscribe"):
+                self.assertIn(needle, done.stderr)
+            self.assertFalse((self.folder / "run").exists())
+        # What a rank says is enough.
+        (self.folder / "run").mkdir()
+        (self.folder / "run/effective_config.json").write_text("{}", encoding="utf-8")
+        done = run("run", config, "--launcher", "mpirun", "--ranks", 2, env=dict(environment, OMPI_MCA_rmaps_base_oversubscribe="1"))
+        self.assertIn(done.returncode, (2, 3), done.stderr)  # of the rank that ended first: rank 0, or one that heard of it
+        self.assertIn("already holds a run", done.stderr)
+        self.assertNotIn("mpirun ended", done.stderr)
+
     def test_asked_to_end_it_ends_in_order(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             shutil.rmtree(self.folder / "run", ignore_errors=True)
@@ -275,6 +296,22 @@ class Refusals(Case):
         done = run("run", self.tiny_config(), "--ranks", 2, "--launcher", "mpirun", "--dry-run")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("mpirun --quiet -np 2 --bind-to none", done.stdout)
+
+    def test_a_worker_of_another_build_is_refused(self):
+        places = [self.folder / name for name in ("timetrial", "timetrial-worker")]
+        for place in places:
+            shutil.copy2(BIN / place.name, place)
+        line = [str(places[0]), "plan", str(self.tiny_config())]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        whole = places[1].read_bytes()
+        found = set(re.findall(rb"timetrial build [0-9a-f]{64}", whole))
+        self.assertEqual(len(found), 1, found)
+        identity = found.pop()
+        self.assertIn(identity, places[0].read_bytes())
+        places[1].write_bytes(whole.replace(identity, b"timetrial build " + b"0" * 64))
+        self.assert_one_line_error(subprocess.run(line, capture_output=True, text=True, check=False),
+                                   f"{places[1]} is of another build than {places[0]}", "build both")
 
 
 def missing(part):

@@ -100,6 +100,14 @@ class Plan(Case):
                     self.assertEqual(plan["multi_token_train_flops_per_token"], 10191888384)
                     self.assertEqual(plan["evaluation_flops_per_token"], 83485794304)
 
+    def test_the_examples_of_plan_work(self):
+        text = run("plan", "--help").stdout.replace("\\\n", " ")
+        lines = [line.split() for line in text.splitlines() if line.startswith("  timetrial plan ")]
+        self.assertEqual(len(lines), 2, text)
+        for line in lines:
+            done = run(*line[1:], cwd=SOURCE)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
 
 if __name__ == "__main__":
     programs.main()

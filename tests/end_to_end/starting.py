@@ -118,6 +118,38 @@ class Starting(Case):
             self.assert_one_line_error(run("run", config, "--dry-run", *line), *needles)
             self.assert_one_line_error(run("run", config, *line), *needles)
 
+    def test_a_dry_run_lists_what_the_run_would_be_refused_for(self):
+        metrics = self.folder / "steps.jsonl"
+        metrics.write_text("", encoding="utf-8")
+        (self.folder / "used").mkdir()
+        (self.folder / "used/result_0.txt").write_text("", encoding="utf-8")
+        large = dict(train__micro_batch=1000000, train__global_batch=1000000, train__max_steps=3, evaluation__every_samples=1000000)
+        for name, changes, line in [("memory", large, ()),
+                                    ("metrics", {}, ("--metrics", metrics)),
+                                    ("folder", {"output__folder": str(self.folder / "used")}, ("--metrics", self.folder / "new.jsonl")),
+                                    ("file", {"output__folder": str(metrics / "run")}, ()),
+                                    ("tensor", {"parallel__tp": 2, "model__kv_heads": 2}, ()),
+                                    ("tokens", {"model__sequence_length": 200000}, ())]:
+            with self.subTest(name):
+                config = self.config(**changes)
+                before = sorted(self.folder.rglob("*"))
+                refused = run("run", config, *line)
+                self.assert_one_line_error(refused)
+                dry = run("run", config, "--dry-run", "--json", *line)
+                self.assertEqual(dry.returncode, 2, dry.stdout)
+                if name == "tensor":
+                    self.assertEqual(dry.stderr, refused.stderr)
+                else:
+                    plan = json.loads(dry.stdout)
+                    self.assertFalse(plan["would_start"])
+                    wrong = ["timetrial: " + one["text"] + "\n" for one in plan["host_findings"] if one["level"] == "error"]
+                    self.assertEqual(len(wrong), 1, wrong)
+                    if name == "file":  # the run tries, a dry run looks
+                        wrong[0] = wrong[0].replace(f"{metrics} is no folder", "Not a directory")
+                    self.assertEqual(wrong[0], refused.stderr)
+                self.assertEqual(run("plan", config).returncode, 0)
+                self.assertEqual(sorted(self.folder.rglob("*")), before)
+
     def test_a_checkpoint_that_will_not_fit_is_refused_at_once(self):
         if sys.platform != "linux" or shutil.which("unshare") is None:
             self.skipTest("no file system of our own can be mounted here")

@@ -68,6 +68,15 @@ TEST(StartLine, HandsOptionsOnToTheLauncher) {
   EXPECT_THROW(start_line(with_options), UserError);
 }
 
+TEST(StartLine, ExplainsWhereMpirunWasQuiet) {
+  StartRequest with_options = request(Launcher::mpirun, 8, {});
+  with_options.worker = {"/opt/timetrial-worker", "--quiet"};  // an argument of the worker's stays
+  EXPECT_EQ(explaining_text_of(start_line(with_options)), std::string(kVariables) +
+                                                              "mpirun -np 8 --bind-to none -x GOMP_SPINCOUNT "
+                                                              "-x NCCL_DEBUG /opt/timetrial-worker --quiet");
+  EXPECT_EQ(explaining_text_of(start_line(request(Launcher::here, 1, {}))), "/opt/timetrial-worker c.json");
+}
+
 // One process per GPU; in an allocation, or as somebody's rank already, that is another launcher's business.
 TEST(StartLine, StartsGpuRanksItself) {
   StartRequest gpus = request(Launcher::automatic, 8, {});

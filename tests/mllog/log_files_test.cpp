@@ -48,6 +48,23 @@ TEST(LogFiles, AFolderIsSearchedForResultsInNaturalOrder) {
             (std::vector<std::string>{"b/scaling.json", "none"}));
 }
 
+TEST(LogFiles, WhatWasNamedBeforeCountsOnce) {
+  const TemporaryFolder folder;
+  put(folder / "a/result_0.txt");
+  put(folder / "a/result_1.txt");
+  fs::create_symlink("result_0.txt", folder / "a/result_2.txt");  // a log of its own to the folder that holds it
+  fs::create_directory_symlink("a", folder / "again");
+  fs::create_directories(folder / "empty");
+  const std::string a = folder / "a";
+  const std::vector<std::string> once = {"a/result_0.txt", "a/result_1.txt", "a/result_2.txt"};
+  EXPECT_EQ(found(folder, {a, a}), once);
+  EXPECT_EQ(found(folder, {a, folder / "again", a + "/../a/result_1.txt", a + "/result_1.txt"}), once);
+  EXPECT_EQ(found(folder, {folder / "a/result_1.txt", a}),
+            (std::vector<std::string>{"a/result_1.txt", "a/result_0.txt", "a/result_2.txt"}));
+  EXPECT_EQ(find_logs({folder / "empty", folder / "empty"}).size(), 1u);
+  EXPECT_EQ(find_logs({folder / "none", folder / "none"}).size(), 1u);
+}
+
 TEST(LogFiles, FoldersWithoutLogsAreNamed) {
   const TemporaryFolder folder;
   fs::create_directories(folder / "empty/deep");

@@ -58,8 +58,18 @@ def list_published():
     check("MLPerf® Training results of round v6.0 https://github.com/mlcommons/training_results_v6.0 (2026-06-16)." in out
           and "trademarks of MLCommons Association" in out, "list: source and trademark")
     check("unverified" not in out, "list: published results are not unverified")
-    code, out, _ = run("results", "list", "--workload", "nothing")
+    code, out, _ = run("results", "list", "--workload", "gpt_oss_20b", "--round", "v5.1")
     check(code == 1 and out.startswith("no result matches"), "list: nothing matches")
+    for option, name, there in (("--workload", "nothing", "llama31_405b"), ("--round", "v9", "v5.1, v6.0"), ("--round", "9", "v5.1, v6.0"),
+                                ("--division", "foo", "closed, open"), ("--submitter", "Nobody", "NVIDIA")):
+        code, out, error = run("results", "list", option, name, "--json")
+        check(code == 2 and out == "" and error.count("\n") == 1 and option in error and there in error, f"list: {option} {name} is no name")
+    check(run("results", "list", "--division", "OPEN")[0] == 0, "list: names in any case")
+    check(run("results", "list", "--round", "5.1") == run("results", "list", "--round", "v5.1"), "list: 5.1 is v5.1")
+    code, out, _ = run("results", "list", "--round", "v6.0", "--today", "2020-01-01")
+    check(code == 0 and "days" not in out and re.search(r"v6\.0  -  ", out), "list: no age before the day of publication")
+    rows = json.loads(run("results", "list", "--round", "v6.0", "--today", "2020-01-01", "--json")[1])["records"]
+    check(rows and all(row["age_days"] is None for row in rows), "list: no age before the day of publication, as JSON")
     code, out, error = run("results", "list", "--count", "9..8")
     check(code == 2 and error.count("\n") == 1, "list: bad count is one line")
     code, out, _ = run("results", "list", "--workload", "llama31_405b", "--round", "v5.1", "--json", "--today", "2025-11-22")

@@ -50,6 +50,10 @@ struct IndexedDataSpec {
   }
 };
 
+// Reads the .idx files, one at a time, and throws what an IndexedDataProvider of this spec throws about them; makes no
+// order of samples. Thread-safe.
+void check_token_files(const IndexedDataSpec& spec);
+
 // Training: the reference's order (section 10.1) under a sampler (section 10.4). Several training files are blended
 // (section 10.2): each gives its share of samples and 0.5 % more in an order of its own, all with the same seed; one
 // file is used as it is. Evaluation: batch b is items [b * evaluation_batch, ...) of those that evaluation_order gives,

@@ -44,6 +44,9 @@ std::vector<std::pair<std::string, std::string>> variables_for_ranks(const char*
 // The line as a POSIX shell reads it, variables first.
 std::string text_of(const StartLine& line);
 
+// The same line, but mpirun says why it starts nothing.
+std::string explaining_text_of(StartLine line);
+
 // Replaces this process by the line. Returns only by throwing UserError when it cannot be started.
 [[noreturn]] void become(const StartLine& line);
 

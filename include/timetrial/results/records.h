@@ -43,7 +43,7 @@ LoadedRecords load_records(const Json& document, const std::string& origin);
 
 struct RecordFilter {
   std::string benchmark, accelerator, organization, round,
-      division;  // empty: any; accelerator: part of the name, any case
+      division;  // empty: any; accelerator: part of the name, any case; round: 5.1 is v5.1
   double least_accelerators = 0, most_accelerators = 1e18;
 };
 
@@ -51,6 +51,9 @@ enum class RecordOrder { minutes, accelerators, organization, round, step };
 
 // "8", "8..72", "72.." or "..72" into the filter's bounds. Throws UserError for anything else.
 void set_count(RecordFilter& filter, const std::string& text);
+// Throws UserError where the filter names a benchmark, organisation, round or division that no record has, and names
+// those there are; either division is known.
+void check_names(const RecordFilter& filter, const std::vector<ResultRecord>& records);
 // Throws UserError naming the orders there are.
 RecordOrder order_of(const std::string& text);
 

@@ -22,4 +22,7 @@ namespace timetrial {
 std::unique_ptr<Reporter> make_metrics(const std::string& path, const Utilization& utilization,
                                        std::unique_ptr<Reporter> next);
 
+// Throws UserError when the file exists.
+void refuse_used_metrics(const std::string& path);
+
 }  // namespace timetrial
