@@ -2,6 +2,7 @@
 # can tell that the other is of another build. One small file is compiled anew when a source has changed, and no other.
 # As a script (cmake -DLIST= -DROOT= -DOUTPUT= -P) it makes that file.
 if(CMAKE_SCRIPT_MODE_FILE)
+  cmake_minimum_required(VERSION 3.25)
   file(STRINGS ${LIST} sources)
   set(digests "")
   foreach(source ${sources})
