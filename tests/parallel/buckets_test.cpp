@@ -7,6 +7,8 @@
 #include <atomic>
 #include <chrono>
 #include <numeric>
+#include <thread>
+#include <thread>
 
 #include "timetrial/parallel/comm_lane.h"
 
@@ -93,6 +95,20 @@ TEST(CommLane, WorksInOrderBesideTheCaller) {
   std::iota(expected.begin(), expected.end(), 0);
   EXPECT_EQ(order, expected);
   EXPECT_TRUE(lane.idle());
+}
+
+TEST(CommLane, CountsTheTimeItWasWaitedFor) {
+  CommLane lane{Device(), 8};
+  const auto work = [](StreamRef) { std::this_thread::sleep_for(std::chrono::milliseconds(200)); };
+  lane.await(lane.give(work, {}), {});
+  const CommLane::Times waited = lane.times();
+  EXPECT_GE(waited.busy, 0.2);
+  EXPECT_GT(waited.waited, 0);
+  const auto ticket = lane.give(work, {});
+  while (!lane.idle()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  lane.await(ticket, {});
+  EXPECT_GE(lane.times().busy, 0.4);
+  EXPECT_EQ(lane.times().waited, waited.waited);  // it was done before
 }
 
 TEST(CommLane, AnErrorReachesWhoeverWaitsAndDropsTheRest) {
