@@ -103,7 +103,7 @@ if $all; then
   # The parts with threads of our own: prefetch and encoding, log writer, progress, signals, control plane, ranks as threads, whole
   # runs, folders of logs read side by side. OpenMP's library is not built for this sanitizer, which then takes its barriers for none;
   # so the runs have one thread per rank here. Neither is MPI's, whose suites are left out.
-  build_preset tsan test_data test_mllog test_train test_comm test_parallel test_results timetrial timetrial-worker
+  build_preset tsan test_data test_mllog test_train test_comm test_parallel test_results write_scripted_log timetrial timetrial-worker
   OMP_NUM_THREADS=1 TIMETRIAL_TEST_THREADS=1 TIMETRIAL_KILLS=3 TSAN_OPTIONS=halt_on_error=1 \
     run_tests tsan -L '^(data|mllog|train|threads|comm|parallel|results)$' -E '^CommMpi'
 
