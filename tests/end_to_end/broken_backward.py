@@ -104,7 +104,7 @@ def op_tests_see(programs, fault):
     """Whether the op's own tests fail on the CPU."""
     done = subprocess.run([str(programs / "test_ops"), f"--gtest_filter={fault.tests}:-*cuda*", "--gtest_fail_fast"], cwd=ROOT,
                           capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    if "[  PASSED  ] 0 tests" in done.stdout or "0 tests from 0" in done.stdout:
+    if "Running 0 tests" in done.stdout:
         sys.exit(f"no test of the ops is named {fault.tests}")
     return done.returncode != 0
 
