@@ -50,7 +50,7 @@ FAULTS = {
     "activation": Fault("gate's share of the activation gradient halved", SLIPS, "src/ops/cpu/gated_activation.cpp",
                         "d_g[i] = d * act.by_g;", "d_g[i] = d * act.by_g / 2;", "*GatedActivation*"),
     "router": Fault("router logits get no gradient", SLIPS, "src/ops/cpu/routing.cpp",
-                    "row[expert[c]] = gate[c] * (d_gate[c] - mean);", "row[expert[c]] = 0 * (d_gate[c] - mean);", "*Routing*"),
+                    "row[expert[c]] = gate[c] * (d_gate[c] - mean);", "row[expert[c]] = 0 * (d_gate[c] - mean);", "*Rout*"),
     "embedding": Fault("embedding table gets no gradient", SLIPS, "src/ops/cpu/embedding.cpp",
                        "row[j] += d_out[i * columns + j];", "row[j] += 0 * d_out[i * columns + j];", "*Embedding*"),
     "sinks": Fault("sinks get no gradient", SLIPS, "src/ops/cpu/attention.cpp",
