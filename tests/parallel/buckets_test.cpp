@@ -8,7 +8,6 @@
 #include <chrono>
 #include <numeric>
 #include <thread>
-#include <thread>
 
 #include "timetrial/parallel/comm_lane.h"
 
