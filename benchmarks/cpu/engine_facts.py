@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # What one likes to know of the CPU engine beside its speed: threads, start-up, memory against the plan, time per op.
 # SPDX-License-Identifier: Apache-2.0
-"""engine_facts.py [--shapes 1m,small,10m] [--rounds 3] [--output FILE.md]
+"""engine_facts.py [--shapes 1m,small,10m] [--rounds 3] [--set KEY=VALUE]... [--output FILE.md]
 
 After scripts/quickstart.sh. Prints Markdown: tokens/s with 1 and 2 threads in turns, seconds from command to the first
 step, what the process holds at most beside what `timetrial plan` says, and the op table of `timetrial profile`.
@@ -34,14 +34,14 @@ def output_of(command):
     return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout
 
 
-def of_shape(shape, folder):
-    """Settings of a shape. One with fewer token ids than the corpus has gets the corpus with its ids cut to them."""
+def of_shape(shape, folder, more):
+    """Settings of a shape, `more` of them last. One with fewer token ids than the corpus has gets the corpus with its ids cut to them."""
     settings = ["--set", f"variant={shape}", "--set", "train.seed=1"]
     vocabulary = variant(shape)["model"]["vocabulary"]
     if vocabulary < 2048:
         for part in ("train", "validation"):
             settings += ["--set", f"data.{part}={write_tokens(DATA / f'gcide-{part}', pathlib.Path(folder) / part, vocabulary)}"]
-    return settings
+    return settings + [word for one in more for word in ("--set", one)]
 
 
 def profile(settings, threads, steps):
@@ -111,12 +111,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", default="1m,small,10m")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--set", action="append", default=[], help="of every run but the one without a model, e.g. device.dtype=bf16")
     parser.add_argument("--output")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for part in ("train", "validation"):
             (pathlib.Path(folder) / part).mkdir()
-        shapes = {shape: of_shape(shape, folder) for shape in args.shapes.split(",")}
+        shapes = {shape: of_shape(shape, folder, args.set) for shape in args.shapes.split(",")}
         lines = ["| shape | tokens/s, 1 thread | 2 threads | ratio |", "|---|---|---|---|"]
         lines += [threads_table(shape, settings, args.rounds) for shape, settings in shapes.items()]
         lines += ["", "| shape | command to run_start, s | planned MiB | private pages MiB | of it the program's | generated code | files | private "

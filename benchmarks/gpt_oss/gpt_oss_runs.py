@@ -12,6 +12,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 def variant(name):
     benchmark = json.loads((ROOT / "workloads/gpt_oss_20b/benchmark.json").read_text())
+    if name not in benchmark["variants"]:
+        sys.exit(f"gpt_oss_20b has no variant '{name}'; there are {', '.join(benchmark['variants'])}")
     entry = benchmark["variants"][name]
     form = entry["forms"]["submitted"]
     return {"model": {**entry["model"], **form["model"]}, "train": {**entry["train"], **form.get("train", {})}}

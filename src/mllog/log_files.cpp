@@ -117,6 +117,7 @@ std::string real_path(const std::string& path) {
 }  // namespace
 
 std::vector<FoundLog> find_logs(const std::vector<std::string>& arguments) {
+  if (arguments.size() == 1) return logs_of(arguments.front());  // of thousands of logs no real path is looked up
   std::vector<FoundLog> found;
   std::set<std::string> named;  // by the arguments so far
   for (const std::string& argument : arguments) {
