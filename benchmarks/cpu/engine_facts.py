@@ -31,7 +31,10 @@ def program(*arguments, name="timetrial"):
 
 
 def output_of(command):
-    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True).stdout
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    if done.returncode:
+        sys.exit(done.stderr.strip())
+    return done.stdout
 
 
 def of_shape(shape, folder, more):
